@@ -1,0 +1,23 @@
+//! Chunks, keys, memory and disk tiers, single flight, budgets: a cache of decoded columns.
+//!
+//! A cache is a source in front of a source. One trait, [`ChunkSource`], fetches chunks; the tiers,
+//! the meter and the Parquet origin all implement it and are stacked:
+//!
+//! ```text
+//!  scan ──► MemoryTier ──► DiskTier ──► Meter ──► origin
+//!            hit: clone     hit: map     counts    ranged reads, decode
+//!            miss: fill     miss: write
+//!            joined: wait   behind
+//! ```
+//!
+//! Nothing here knows a network, SQL or a file format of the origin.
+
+mod chunk;
+mod error;
+mod key;
+mod source;
+
+pub use chunk::{Chunk, Column, PIECE_ROWS};
+pub use error::{Error, ErrorKind, Result};
+pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
+pub use source::{ChunkSource, FetchRequest};
