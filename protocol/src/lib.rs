@@ -1,1 +1,25 @@
-//! x
+//! What clients say and what they are told: scan commands, tickets, actions, metadata, figures.
+//!
+//! Everything here is plain data with one canonical form on the wire; golden vectors for clients in
+//! other languages stand in `protocol/testdata`. Nothing here reads a clock, a key file or a socket.
+//!
+//! ```text
+//!  client ── ScanCommand ──► GetFlightInfo ──► ScanMetadata, per endpoint SplitMetadata + Ticket
+//!  client ── Ticket ───────► DoGet ──────────► batches, each with BatchMetadata
+//!  client ── JSON ─────────► DoAction ───────► Progress, Summary, Stats, ...
+//! ```
+
+mod action;
+mod command;
+mod metadata;
+mod stats;
+mod ticket;
+
+pub use action::{
+    Action, DatasetRequest, EvictReply, FillFailure, RefreshReply, WarmProgress, WarmReply,
+    WarmRequest, WarmSummary,
+};
+pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
+pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
+pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, Stats};
+pub use ticket::{Ticket, TicketKey, TicketSplit};

@@ -1,0 +1,60 @@
+//! The JSON in `app_metadata`: of a scan, of each endpoint, of each batch.
+
+use serde::{Deserialize, Serialize};
+
+/// `app_metadata` of a whole `FlightInfo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanMetadata {
+    /// Snapshot the scan was planned against.
+    pub snapshot: String,
+    /// Bytes of the snapshot's objects as stored.
+    pub bytes: u64,
+    /// Objects in the snapshot.
+    pub objects: u64,
+}
+
+/// `app_metadata` of one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitMetadata {
+    /// The objects the endpoint reads: one, or several where a filter and a limit together need
+    /// one endpoint for the whole scan.
+    pub objects: Vec<SplitObject>,
+}
+
+/// One object version and the row groups of it that are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitObject {
+    /// Path inside the container.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// ETag, as the store gave it; empty where the store gives none.
+    pub etag: String,
+    /// The row groups, in file order.
+    pub row_groups: Vec<RowGroupMetadata>,
+}
+
+/// One row group of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowGroupMetadata {
+    /// Ordinal in the file.
+    pub ordinal: u32,
+    /// Rows it holds before any filter.
+    pub rows: u64,
+    /// Byte by which parquet-mr assigns it to a byte range: start of its first page plus half of
+    /// its compressed size.
+    pub midpoint: u64,
+}
+
+/// `app_metadata` of one batch: the rows of the file it covers.
+///
+/// With a filter a batch holds those of the covered rows that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchMetadata {
+    /// Ordinal of the row group.
+    pub row_group: u32,
+    /// First covered row, counted from the start of the file.
+    pub first_row: u64,
+    /// Covered rows.
+    pub rows: u64,
+}
