@@ -6,6 +6,7 @@ use arrow::{
     array::{Array, ArrayData, ArrayRef},
     datatypes::FieldRef,
 };
+use arrow_buffer::{Buffer, NullBuffer};
 use bytes::Bytes;
 
 use crate::{Error, Result};
@@ -20,7 +21,7 @@ pub const PIECE_ROWS: usize = 65_536;
 ///
 /// Pieces are [`PIECE_ROWS`] rows each, the last one fewer, so pieces of the columns of one row
 /// group always line up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     field: FieldRef,
     pieces: Arc<[ArrayRef]>,
@@ -67,10 +68,18 @@ impl Column {
     pub fn rows(&self) -> usize {
         self.pieces.iter().map(Array::len).sum()
     }
+
+    /// Visits every allocation the pieces hold, once even where arrays share it.
+    pub(crate) fn for_each_buffer(&self, mut visit: impl FnMut(&Buffer)) {
+        let mut seen = HashSet::new();
+        for piece in &*self.pieces {
+            visit_buffers(&piece.to_data(), &mut seen, &mut visit);
+        }
+    }
 }
 
 /// A cached value. `Clone` is cheap.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Chunk {
     /// A decoded column.
     Column(Column),
@@ -84,8 +93,9 @@ impl Chunk {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Column(column) => {
-                let mut seen = HashSet::new();
-                column.pieces.iter().map(|piece| buffer_bytes(&piece.to_data(), &mut seen)).sum()
+                let mut bytes = 0;
+                column.for_each_buffer(|buffer| bytes += buffer.capacity().max(buffer.len()));
+                bytes
             }
         }
     }
@@ -97,7 +107,9 @@ impl Chunk {
     pub fn as_column(&self) -> Result<&Column> {
         match self {
             Self::Column(column) => Ok(column),
-            Self::Bytes(_) => Err(Error::internal("chunk holds bytes where a column was asked for")),
+            Self::Bytes(_) => {
+                Err(Error::internal("chunk holds bytes where a column was asked for"))
+            }
         }
     }
 
@@ -108,19 +120,21 @@ impl Chunk {
     pub fn as_bytes(&self) -> Result<&Bytes> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Column(_) => Err(Error::internal("chunk holds a column where bytes were asked for")),
+            Self::Column(_) => {
+                Err(Error::internal("chunk holds a column where bytes were asked for"))
+            }
         }
     }
 }
 
-fn buffer_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
-    let nulls = data.nulls().map(|nulls| nulls.buffer());
-    let own: usize = data
-        .buffers()
-        .iter()
-        .chain(nulls)
-        .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
-        .map(|buffer| buffer.capacity().max(buffer.len()))
-        .sum();
-    own + data.child_data().iter().map(|child| buffer_bytes(child, seen)).sum::<usize>()
+fn visit_buffers(data: &ArrayData, seen: &mut HashSet<usize>, visit: &mut impl FnMut(&Buffer)) {
+    let nulls = data.nulls().map(NullBuffer::buffer);
+    for buffer in data.buffers().iter().chain(nulls) {
+        if seen.insert(buffer.data_ptr().as_ptr() as usize) {
+            visit(buffer);
+        }
+    }
+    for child in data.child_data() {
+        visit_buffers(child, seen, visit);
+    }
 }

@@ -18,7 +18,7 @@ pub const ENCODING_VERSION: u16 = 1;
 /// One version of one object in an object store.
 ///
 /// Two equal ids name the same bytes for ever: `etag` is what the store answered for that version.
-/// Objects of stores that give no ETag have no id, and are never cached.
+/// Where a store gives no ETag, `etag` is empty: such an object is read, but never cached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// Store: scheme and authority without the container, such as `azure://account`.
@@ -34,6 +34,11 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    /// Whether the id names one version for ever. Objects without an ETag are never cached.
+    pub fn is_versioned(&self) -> bool {
+        !self.etag.is_empty()
+    }
+
     /// Appends this id's canonical bytes: every field with its length before it, so that no two
     /// different ids give the same bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {

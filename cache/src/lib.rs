@@ -12,12 +12,24 @@
 //!
 //! Nothing here knows a network, SQL or a file format of the origin.
 
+mod budget;
 mod chunk;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+mod disk;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod fault;
 mod key;
+mod memory;
+mod meter;
 mod source;
 
+pub use budget::{Lease, MemoryBudget};
 pub use chunk::{Chunk, Column, PIECE_ROWS};
+pub use disk::{DiskSettings, DiskSnapshot, DiskStore, DiskTier};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
+pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
+pub use meter::{Meter, MeterSnapshot, ObserveLatency};
 pub use source::{ChunkSource, FetchRequest};

@@ -32,7 +32,7 @@ impl FetchRequest {
 
 /// Something chunks can be fetched from: a tier, a wrapper around one, a peer or the origin.
 ///
-/// What every implementation owes, and what [`contract`](crate::contract) checks:
+/// What every implementation owes, and what the suite in `contract` (feature `testing`) checks:
 /// - one chunk for each part of the request, in its order;
 /// - the same key gives equal values, every time, from every clone, under any concurrency;
 /// - all or nothing: an error is for the whole request and nothing half-fetched is returned;

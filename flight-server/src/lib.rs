@@ -1,1 +1,23 @@
-//! x
+//! The `flightcache` binary as a library: configuration, Flight services, admission, admin, CLI.
+//!
+//! ```text
+//!  main ─► cli ─► serve ─► node ─► datasets ─► snapshots   (connectors)
+//!                   │        ├───► planner ──► scans       (planner)
+//!                   │        └───► stack ────► chunks      (cache over connectors)
+//!                   ├─► service: what Flight clients call
+//!                   └─► admin:   /livez /readyz /metrics, on a thread of its own
+//! ```
+
+pub mod admin;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod datasets;
+pub mod demo;
+pub mod metrics;
+pub mod node;
+pub mod serve;
+pub mod service;
+pub mod stack;
+mod status;
+pub mod telemetry;

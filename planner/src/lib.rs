@@ -1,1 +1,30 @@
-//! x
+//! DataFusion over cached chunks: scan planning, pruning, and the cached source.
+//!
+//! The only crate that names DataFusion. A scan is a plan with one scan in it:
+//!
+//! ```text
+//!  Planner::plan ──► splits (pruned by partition values, statistics, page indexes)
+//!  Planner::read ──► DataSourceExec
+//!                      └ FileScanConfig: projection, limit, partition columns  (DataFusion)
+//!                          └ CachedSource ─ opener ─ ChunkSource::fetch        (ours)
+//! ```
+
+mod adapt;
+mod error;
+mod fragment;
+mod names;
+mod opener;
+mod partition;
+mod predicate;
+mod prune;
+mod scan;
+mod schema;
+mod source;
+mod table;
+mod tables;
+
+pub use fragment::covered_rows;
+pub use names::near;
+pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
+pub use source::CachedSource;
+pub use table::DatasetTable;

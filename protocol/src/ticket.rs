@@ -83,9 +83,8 @@ impl TicketKey {
     /// `Invalid` if the ticket was not sealed with this key or has been altered or cut; `Stale`
     /// if it has expired.
     pub fn open(&self, bytes: &[u8], now_ms: u64) -> Result<Ticket> {
-        let forged = || {
-            Error::invalid("ticket is not one of this server's: get a new one by GetFlightInfo")
-        };
+        let forged =
+            || Error::invalid("ticket is not one of this server's: get a new one by GetFlightInfo");
         if bytes.len() > MAX_TICKET_BYTES {
             return Err(forged());
         }

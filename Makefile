@@ -1,0 +1,67 @@
+# `make help` lists the targets. What they need and do not find they install, or say how to.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+AZURITE := azurite@3.35.0
+PYTHON := .venv/bin/python
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+DEBUG := target/debug/flightcache
+RELEASE := target/release/flightcache
+
+.PHONY: help demo serve build test e2e lint fmt bench clean rust
+
+help: ## this list
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: build ## TPC-H read cold and warm from a store that imitates Blob latency; ends by itself
+	$(RELEASE) demo
+
+serve: build ## the same data, staying up; prints how to connect
+	$(RELEASE) demo --keep
+
+build: rust ## the release binary, target/release/flightcache
+	cargo build --release --locked --package flightcache-flight-server
+
+test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
+	cargo test --workspace --locked --quiet
+	$(MAKE) --no-print-directory e2e
+
+e2e: rust .venv/ready .node/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+	cargo build --workspace --locked --quiet
+	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
+
+lint: rust .venv/ready ## formatting, clippy, ruff; `cargo test` adds the tidy test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	.venv/bin/ruff check --config integration/pyproject.toml integration
+	.venv/bin/ruff format --config integration/pyproject.toml --check integration
+	cargo test --locked --quiet --package flightcache-integration --test tidy
+
+fmt: rust .venv/ready ## rewrite Rust and Python in the house format
+	cargo fmt --all
+	.venv/bin/ruff check --config integration/pyproject.toml --fix integration
+	.venv/bin/ruff format --config integration/pyproject.toml integration
+
+bench: build .venv/ready .node/ready ## the measurements of the README, into integration/bench/results.md
+	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench $(ARGS)
+
+clean: ## remove everything that was built, installed or generated here
+	rm -rf target .venv .node .cache
+
+rust:
+	@integration/setup rust
+
+.venv/ready: integration/requirements.txt
+	integration/setup python
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+.node/ready: Makefile
+	integration/setup node
+	npm install --prefix .node --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(AZURITE)
+	touch $@

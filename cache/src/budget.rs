@@ -1,0 +1,212 @@
+//! A ceiling on decoded bytes: cached, held by readers, and about to be decoded.
+//!
+//! ```text
+//!   capacity + headroom
+//!  ├──────────────────────────────────────────┬────────────────┤
+//!  │ used: every allocation that was claimed, │ leases: fills  │ free
+//!  │ until its last reader drops it           │ in flight      │
+//! ```
+//!
+//! An evicted array that a stream still references is memory all the same, so a charge sticks to
+//! the allocation itself (arrow's [`MemoryPool`]) and not to the cache entry.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arrow_buffer::{MemoryPool, MemoryReservation};
+use bytes::Bytes;
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, timeout_at},
+};
+
+use crate::{Chunk, Error, Result};
+
+/// A budget of decoded bytes. `Clone` shares the same budget.
+///
+/// The tier in front keeps what it caches within `capacity`; `headroom` is what fills in flight and
+/// evicted arrays that readers still hold may take on top.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget(Arc<Ledger>);
+
+#[derive(Debug)]
+struct Ledger {
+    capacity: u64,
+    headroom: u64,
+    used: AtomicU64,
+    leased: AtomicU64,
+    /// Held by the one waiter whose turn it is: tokio's mutex is fair, so turns are first come,
+    /// first served, and only its holder adds to `leased`.
+    turn: Mutex<()>,
+    freed: Notify,
+}
+
+impl MemoryBudget {
+    /// A budget of `capacity_bytes` for what is cached and `headroom_bytes` beyond.
+    pub fn new(capacity_bytes: u64, headroom_bytes: u64) -> Self {
+        Self(Arc::new(Ledger {
+            capacity: capacity_bytes,
+            headroom: headroom_bytes,
+            used: AtomicU64::new(0),
+            leased: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            freed: Notify::new(),
+        }))
+    }
+
+    /// Bytes of all claimed allocations that still live. Leases are not among them.
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Acquire)
+    }
+
+    /// Bytes of all leases that are held.
+    pub fn leased(&self) -> u64 {
+        self.0.leased.load(Ordering::Acquire)
+    }
+
+    /// Bytes that may be cached.
+    pub fn capacity(&self) -> u64 {
+        self.0.capacity
+    }
+
+    /// Waits, first come, first served, until `bytes` fit beside what is used and leased.
+    ///
+    /// What is larger than the headroom might never fit beside a full cache: it is also admitted
+    /// when no other lease is held and no more than the capacity is used, so nothing hangs for
+    /// ever. Dropping the future gives up the place in the queue.
+    ///
+    /// # Errors
+    /// `Exhausted` past `deadline`.
+    pub async fn acquire(&self, bytes: u64, deadline: Instant) -> Result<Lease> {
+        let ledger = &self.0;
+        let admitted = async {
+            let _turn = ledger.turn.lock().await;
+            while !ledger.admits(bytes) {
+                ledger.freed.notified().await;
+            }
+            ledger.leased.fetch_add(bytes, Ordering::AcqRel);
+            Lease { ledger: Arc::clone(ledger), bytes }
+        };
+        timeout_at(deadline, admitted).await.map_err(|_| {
+            Error::exhausted(format!(
+                "memory budget of {} bytes and {} bytes headroom has no room for {bytes} bytes: \
+                 {} bytes used, {} bytes leased",
+                ledger.capacity,
+                ledger.headroom,
+                self.used(),
+                self.leased()
+            ))
+        })
+    }
+
+    /// The same chunk, its memory charged here until the last reader drops it.
+    ///
+    /// An allocation is charged once, however many chunks share it and however often it is claimed.
+    /// Opaque bytes come back wrapped; clones made before this call are not charged.
+    #[must_use]
+    pub fn claim(&self, chunk: Chunk) -> Chunk {
+        match chunk {
+            Chunk::Column(column) => {
+                column.for_each_buffer(|buffer| buffer.claim(&Pool(&self.0)));
+                Chunk::Column(column)
+            }
+            Chunk::Bytes(bytes) => {
+                let charge = Charge::new(&self.0, bytes.len());
+                Chunk::Bytes(Bytes::from_owner(ChargedBytes { bytes, _charge: charge }))
+            }
+        }
+    }
+}
+
+/// Room for a fill that has not decoded its bytes yet; given back on drop.
+#[derive(Debug)]
+pub struct Lease {
+    ledger: Arc<Ledger>,
+    bytes: u64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.ledger.leased.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.ledger.freed.notify_one();
+    }
+}
+
+impl Ledger {
+    fn admits(&self, bytes: u64) -> bool {
+        let used = self.used.load(Ordering::Acquire);
+        let leased = self.leased.load(Ordering::Acquire);
+        let ceiling = self.capacity.saturating_add(self.headroom);
+        let fits = used.saturating_add(leased).saturating_add(bytes) <= ceiling;
+        fits || (bytes > self.headroom && leased == 0 && used <= self.capacity)
+    }
+}
+
+/// Bytes of one live allocation.
+#[derive(Debug)]
+struct Charge {
+    ledger: Arc<Ledger>,
+    bytes: usize,
+}
+
+impl Charge {
+    fn new(ledger: &Arc<Ledger>, bytes: usize) -> Self {
+        ledger.used.fetch_add(bytes as u64, Ordering::AcqRel);
+        Self { ledger: Arc::clone(ledger), bytes }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.ledger.used.fetch_sub(self.bytes as u64, Ordering::AcqRel);
+        self.ledger.freed.notify_one();
+    }
+}
+
+impl MemoryReservation for Charge {
+    fn size(&self) -> usize {
+        self.bytes
+    }
+
+    fn resize(&mut self, new_size: usize) {
+        *self = Self::new(&self.ledger, new_size);
+    }
+}
+
+struct ChargedBytes {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for ChargedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[derive(Debug)]
+struct Pool<'a>(&'a Arc<Ledger>);
+
+impl MemoryPool for Pool<'_> {
+    fn reserve(&self, size: usize) -> Box<dyn MemoryReservation> {
+        Box::new(Charge::new(self.0, size))
+    }
+
+    fn available(&self) -> isize {
+        let free = i128::from(self.0.capacity) - i128::from(self.0.used.load(Ordering::Acquire));
+        isize::try_from(free).unwrap_or(if free < 0 { isize::MIN } else { isize::MAX })
+    }
+
+    fn used(&self) -> usize {
+        self.0.used.load(Ordering::Acquire) as usize
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity as usize
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! The disk tier: chunks as immutable files, bounded in bytes, mapped when read.
+//!
+//! ```text
+//!   fetch ──► DiskTier ──miss──► inner source
+//!               │  ▲                │
+//!           hit │  └── write behind ┘   pending bytes bounded, else skipped
+//!               ▼
+//!            DiskStore: index (moka) ── DIR/v1/ab/ab…cd   one file a chunk
+//!                                       DIR/LOCK           one store a folder
+//! ```
+//!
+//! A file is written to a temporary name and renamed, never changed, and leaves by unlink alone, so
+//! whoever has it mapped keeps what it maps; its blocks are free once the last map is gone. Every
+//! read verifies the checksum and the key. Nothing that goes wrong here fails a read: it is a miss,
+//! and a counter says so.
+
+mod counters;
+mod folder;
+mod format;
+mod index;
+mod payload;
+mod store;
+mod tier;
+
+pub use counters::DiskSnapshot;
+pub use store::{DiskSettings, DiskStore};
+pub use tier::DiskTier;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! The tier itself: look up, claim, fill, insert.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use super::flight::{Claim, Flight, Flights, Outcome};
+use crate::{Chunk, ChunkKey, ChunkSource, Error, FetchRequest, MemoryBudget, ObjectId, Result};
+
+/// Bytes an entry costs beside its chunk and the text of its key: key, nodes and counters.
+const ENTRY_OVERHEAD: usize = 256;
+
+/// Guesses how many bytes a fill will decode to; the guess is leased before the fill begins.
+pub type EstimateBytes = Arc<dyn Fn(&FetchRequest) -> u64 + Send + Sync>;
+
+/// Limits of a [`MemoryTier`].
+#[derive(Clone, Debug)]
+pub struct MemorySettings {
+    /// Most bytes cached, keys included.
+    pub capacity_bytes: u64,
+    /// Most fills that run at a time; others wait.
+    pub max_fills: usize,
+    /// Longest a fill may take, waiting for its permit and its lease included.
+    pub fill_timeout: Duration,
+}
+
+/// What a [`MemoryTier`] counted since it was made, in parts, and what it holds.
+///
+/// `hits + misses + joined` is the number of parts asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemorySnapshot {
+    /// Parts served from memory.
+    pub hits: u64,
+    /// Parts that started a fill, or belong to an object without a version.
+    pub misses: u64,
+    /// Parts that waited on a fill that was under way.
+    pub joined: u64,
+    /// Chunks let go to keep within the capacity, those never let in included.
+    pub evictions: u64,
+    /// Chunks held.
+    pub entries: u64,
+    /// Bytes held, keys included.
+    pub bytes: u64,
+}
+
+/// A bounded cache of decoded chunks in front of `S`. `Clone` shares the cache.
+///
+/// Admission is W-TinyLFU (Einziger et al., "TinyLFU: a highly efficient cache admission policy"),
+/// so a scan that reads everything once does not flush what is read again and again. Chunks of
+/// objects without a version pass through: they are neither cached nor joined.
+pub struct MemoryTier<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    source: S,
+    settings: MemorySettings,
+    budget: MemoryBudget,
+    estimate: EstimateBytes,
+    cache: Cache<ChunkKey, Entry>,
+    flights: Arc<Flights>,
+    fills: Semaphore,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    chunk: Chunk,
+    weight: u32,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    joined: AtomicU64,
+    evictions: AtomicU64,
+}
+
+impl<S: ChunkSource + 'static> MemoryTier<S> {
+    /// A tier in front of `source`, whose chunks are charged to `budget`.
+    pub fn new(
+        source: S,
+        settings: MemorySettings,
+        budget: MemoryBudget,
+        estimate: EstimateBytes,
+    ) -> Self {
+        let counters = Arc::<Counters>::default();
+        let evictions = Arc::clone(&counters);
+        let cache = Cache::builder()
+            .max_capacity(settings.capacity_bytes)
+            .weigher(|_, entry: &Entry| entry.weight)
+            .eviction_policy(EvictionPolicy::tiny_lfu())
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.evictions.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .build();
+        let fills = Semaphore::new(settings.max_fills.clamp(1, Semaphore::MAX_PERMITS));
+        Self(Arc::new(Inner {
+            source,
+            settings,
+            budget,
+            estimate,
+            cache,
+            flights: Arc::default(),
+            fills,
+            counters,
+        }))
+    }
+
+    /// The counters and gauges as they stand; reading resets nothing.
+    pub fn snapshot(&self) -> MemorySnapshot {
+        let Counters { hits, misses, joined, evictions } = &*self.0.counters;
+        MemorySnapshot {
+            hits: hits.load(Ordering::Relaxed),
+            misses: misses.load(Ordering::Relaxed),
+            joined: joined.load(Ordering::Relaxed),
+            evictions: evictions.load(Ordering::Relaxed),
+            entries: self.len(),
+            bytes: self.bytes(),
+        }
+    }
+
+    /// Chunks held.
+    pub fn len(&self) -> u64 {
+        self.0.cache.entry_count()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held, keys included.
+    pub fn bytes(&self) -> u64 {
+        self.0.cache.weighted_size()
+    }
+
+    /// The budget that the tier's chunks are charged to.
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.0.budget
+    }
+
+    /// Every chunk held with its bytes, key included, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (Arc<ChunkKey>, u64)> + '_ {
+        self.0.cache.iter().map(|(key, entry)| (key, u64::from(entry.weight)))
+    }
+
+    /// Lets go of the chunks of every object that `matches`; returns their bytes.
+    ///
+    /// Readers keep what they hold, and a fill in flight is cached when it ends.
+    pub fn evict(&self, matches: &dyn Fn(&ObjectId) -> bool) -> u64 {
+        let cache = &self.0.cache;
+        let freed = cache
+            .iter()
+            .filter(|(key, _)| matches(&key.object))
+            .filter_map(|(key, _)| cache.remove(&*key))
+            .map(|entry| u64::from(entry.weight))
+            .sum();
+        cache.run_pending_tasks();
+        freed
+    }
+}
+
+impl<S: ChunkSource + 'static> Inner<S> {
+    /// Begins a detached fill of everything `flight` holds.
+    fn begin(self: &Arc<Self>, object: &Arc<ObjectId>, flight: Flight) {
+        let inner = Arc::clone(self);
+        let request = FetchRequest { object: Arc::clone(object), parts: flight.parts() };
+        tokio::spawn(async move {
+            let filled = AssertUnwindSafe(inner.fill(&request)).catch_unwind().await;
+            let outcome: Outcome = filled
+                .unwrap_or_else(|panic| {
+                    let reason = panic_message(&*panic);
+                    Err(Error::internal(format!("fill of {} panicked: {reason}", request.object)))
+                })
+                .map(Arc::from);
+            if let Ok(chunks) = &outcome {
+                inner.insert(&flight, chunks);
+            }
+            flight.land(outcome);
+        });
+    }
+
+    /// Fetches `request` from the source within the limits, charged to the budget.
+    async fn fill(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
+        let deadline = Instant::now() + self.settings.fill_timeout;
+        let _permit = timeout_at(deadline, self.fills.acquire())
+            .await
+            .map_err(|_| {
+                Error::exhausted(format!("all {} fills are taken", self.settings.max_fills))
+            })?
+            .map_err(|error| Error::internal("fills are closed").with_source(error))?;
+        let _lease = self.budget.acquire((self.estimate)(request), deadline).await?;
+        let chunks = timeout_at(deadline, self.source.fetch(request)).await.map_err(|_| {
+            let limit = self.settings.fill_timeout.as_millis();
+            Error::unavailable(format!("fill of {} took over {limit} ms", request.object))
+        })??;
+        if chunks.len() != request.parts.len() {
+            return Err(Error::internal(format!(
+                "source answered {} chunks for {} parts of {}",
+                chunks.len(),
+                request.parts.len(),
+                request.object
+            )));
+        }
+        Ok(chunks.into_iter().map(|chunk| self.budget.claim(chunk)).collect())
+    }
+
+    fn insert(&self, flight: &Flight, chunks: &[Chunk]) {
+        for (key, chunk) in flight.keys().iter().zip(chunks) {
+            let weight = weight(key, chunk);
+            self.cache.insert(key.clone(), Entry { chunk: chunk.clone(), weight });
+        }
+        self.cache.run_pending_tasks();
+    }
+
+    /// A second look under the claim lock: it must not count as another use of a missing key.
+    fn peek(&self, key: &ChunkKey) -> Option<Chunk> {
+        let cached = self.cache.contains_key(key).then(|| self.cache.get(key)).flatten();
+        cached.map(|entry| entry.chunk)
+    }
+}
+
+#[async_trait]
+impl<S: ChunkSource + 'static> ChunkSource for MemoryTier<S> {
+    async fn fetch(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
+        let inner = &self.0;
+        let counters = &inner.counters;
+        if !request.object.is_versioned() {
+            counters.misses.fetch_add(request.parts.len() as u64, Ordering::Relaxed);
+            return inner.source.fetch(request).await;
+        }
+        let mut claims: Vec<Option<Claim>> = request
+            .keys()
+            .map(|key| inner.cache.get(&key).map(|entry| Claim::Cached(entry.chunk)))
+            .collect();
+        if claims.iter().any(Option::is_none) {
+            let missing = request.keys().zip(&mut claims).filter(|(_, claim)| claim.is_none());
+            if let Some(flight) = inner.flights.claim(missing, |key| inner.peek(key)) {
+                inner.begin(&request.object, flight);
+            }
+        }
+        counters.count(claims.iter().flatten());
+        let mut chunks = Vec::with_capacity(claims.len());
+        for claim in claims.into_iter().flatten() {
+            chunks.push(claim.chunk().await?);
+        }
+        Ok(chunks)
+    }
+}
+
+impl<S> Clone for MemoryTier<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for MemoryTier<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryTier")
+            .field("source", &self.0.source)
+            .field("settings", &self.0.settings)
+            .field("counters", &self.0.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Counters {
+    fn count<'a>(&self, claims: impl Iterator<Item = &'a Claim>) {
+        for claim in claims {
+            let counter = match claim {
+                Claim::Cached(_) => &self.hits,
+                Claim::Mine(_) => &self.misses,
+                Claim::Joined(_) => &self.joined,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn weight(key: &ChunkKey, chunk: &Chunk) -> u32 {
+    let ObjectId { store, container, path, etag, size: _ } = &*key.object;
+    let text = store.len() + container.len() + path.len() + etag.len();
+    u32::try_from(chunk.bytes() + text + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

@@ -1,0 +1,54 @@
+//! Many wanted byte ranges, few requests.
+
+use std::ops::Range;
+
+/// The reads that bring all of `wanted`, in order and disjoint.
+///
+/// Ranges at most `gap` bytes apart are read as one, as long as that is at most `max` bytes; a
+/// longer one is cut into reads of `max` bytes. Empty ranges need no read.
+pub(crate) fn coalesce(wanted: &[Range<u64>], gap: u64, max: u64) -> Vec<Range<u64>> {
+    let mut sorted: Vec<_> = wanted.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            // Ranges that overlap are one whatever their length, so that no byte is read twice.
+            Some(last)
+                if range.start < last.end
+                    || (range.start - last.end <= gap && range.end - last.start <= max) =>
+            {
+                last.end = last.end.max(range.end);
+            }
+            _ => merged.push(range),
+        }
+    }
+    let max = max.max(1);
+    let cut = |range: Range<u64>| {
+        let parts = (range.end - range.start).div_ceil(max);
+        (0..parts).map(move |part| {
+            let start = range.start + part * max;
+            start..range.end.min(start + max)
+        })
+    };
+    merged.into_iter().flat_map(cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gap_and_size_decide() {
+        let cases: [(&[Range<u64>], u64, u64, &[Range<u64>]); 6] = [
+            (&[0..10, 12..20], 2, 100, &[0..20]),
+            (&[0..10, 13..20], 2, 100, &[0..10, 13..20]),
+            (&[12..20, 0..10], 2, 15, &[0..10, 12..20]),
+            (&[0..25], 0, 10, &[0..10, 10..20, 20..25]),
+            (&[0..10, 5..12, 12..12], 0, 11, &[0..11, 11..12]),
+            (&[], 1, 1, &[]),
+        ];
+        for (wanted, gap, max, expected) in cases {
+            assert_eq!(coalesce(wanted, gap, max), expected, "{wanted:?} {gap} {max}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Decoded columns: which bytes they need, how those are read, what they decode to.
+
+mod coalesce;
+mod decode;
+mod origin;
+mod pieces;
+
+pub use origin::ParquetOrigin;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Stores: one handle a container, whatever the URL was spelled like, and the reads through it.
+//!
+//! ```text
+//!  url ──► Address ──► Plan (options, environment) ──► Store ──► object_store
+//!          spelling     names nothing twice             limit, If-Match, counters, clean errors
+//! ```
+
+mod address;
+mod backend;
+mod connector;
+mod fault;
+mod registry;
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use flightcache_cache::{Error, ObjectId, Result};
+use futures::TryStreamExt;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
+use tokio::sync::Semaphore;
+
+pub(crate) use address::{is_under, redact};
+use fault::Action;
+pub use registry::{Location, Stores};
+
+use crate::{OriginCounters, OriginSettings, counters::add};
+
+/// What all stores of a node share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) origin: OriginSettings,
+    pub(crate) counters: Arc<OriginCounters>,
+    /// Data reads in flight; tokio's semaphore is first come, first served.
+    pub(crate) limit: Semaphore,
+}
+
+/// One container of an object store, opened.
+///
+/// Its `Debug` gives the names and nothing of its credentials.
+pub struct Store {
+    name: String,
+    container: String,
+    inner: Arc<dyn ObjectStore>,
+    /// Values of options: whatever an error says, these are cut out of it.
+    secrets: Vec<String>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, container, .. } = self;
+        f.debug_struct("Store").field("name", name).field("container", container).finish()
+    }
+}
+
+/// A version of an object as a listing or a HEAD showed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) path: String,
+    /// Empty if the store gave none that names a version.
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+    pub(crate) last_modified_ms: i64,
+}
+
+impl Store {
+    /// Canonical name of the store, without the container: `store` of [`ObjectId`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Canonical name of the container, empty where a store has none: `container` of [`ObjectId`].
+    pub fn container(&self) -> &str {
+        &self.container
+    }
+
+    /// The object at `path`; `None` if there is none, or only the mark of a folder.
+    pub(crate) async fn head(&self, path: &str, target: &str) -> Result<Option<Listed>> {
+        add(&self.shared.counters.metadata_requests, 1);
+        match self.inner.head(&parse(path)?).await {
+            Ok(meta) if meta.size == 0 => Ok(None),
+            Ok(meta) => Ok(Some(self.listed(meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&error, Action::Head, target)),
+        }
+    }
+
+    /// Every object under the folder `path`, in no order.
+    pub(crate) async fn list(&self, path: &str, target: &str) -> Result<Vec<Listed>> {
+        add(&self.shared.counters.metadata_requests, 1);
+        let prefix = parse(path)?;
+        let listing = self.inner.list((!path.is_empty()).then_some(&prefix));
+        let listing = listing.map_ok(|meta| self.listed(meta)).try_collect();
+        listing.await.map_err(|error| self.failed(&error, Action::List, target))
+    }
+
+    /// Bytes `range` of that version of `object`, in one request that waits its turn.
+    ///
+    /// # Errors
+    /// `Stale` if the object is gone or another version, `Denied`, `Unavailable`.
+    pub(crate) async fn read(&self, object: &ObjectId, range: Range<u64>) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let closed = |_| Error::internal("limit of origin requests is closed");
+        let _turn = self.shared.limit.acquire().await.map_err(closed)?;
+        add(&self.shared.counters.requests, 1);
+        let bytes = self.read_version(object, range).await;
+        match &bytes {
+            Ok(bytes) => add(&self.shared.counters.bytes, bytes.len() as u64),
+            Err(_) => add(&self.shared.counters.errors, 1),
+        }
+        bytes
+    }
+
+    async fn read_version(&self, object: &ObjectId, range: Range<u64>) -> Result<Bytes> {
+        let failed = |error| self.translate(&error, Action::Read, &object.to_string());
+        let whole = range == (0..object.size);
+        let options = GetOptions {
+            if_match: (!object.etag.is_empty()).then(|| object.etag.clone()),
+            range: (!whole).then(|| GetRange::Bounded(range.clone())),
+            ..GetOptions::default()
+        };
+        let result = self.inner.get_opts(&parse(&object.path)?, options).await.map_err(failed)?;
+        // Some servers do not know If-Match, and an object without ETag has only its size.
+        let etag = self.etag(result.meta.e_tag.clone());
+        if result.meta.size != object.size || (etag != object.etag && !etag.is_empty()) {
+            return Err(Error::stale(format!("{object} is another version than was listed")));
+        }
+        let bytes = result.bytes().await.map_err(failed)?;
+        let wanted = range.end - range.start;
+        if bytes.len() as u64 != wanted {
+            let got = bytes.len();
+            return Err(Error::unavailable(format!("{object}: got {got} of {wanted} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn listed(&self, meta: ObjectMeta) -> Listed {
+        Listed {
+            etag: self.etag(meta.e_tag),
+            size: meta.size,
+            last_modified_ms: meta.last_modified.timestamp_millis(),
+            path: meta.location.into(),
+        }
+    }
+
+    /// The ETag in one spelling: Azure's listings leave out the quotes its other answers have.
+    /// A weak ETag names no bytes, and so counts as none.
+    fn etag(&self, etag: Option<String>) -> String {
+        let etag = etag.filter(|etag| !etag.starts_with("W/")).unwrap_or_default();
+        let bare = self.name.starts_with("azure://") && !etag.is_empty() && !etag.starts_with('"');
+        if bare { format!("\"{etag}\"") } else { etag }
+    }
+
+    fn failed(&self, error: &object_store::Error, action: Action, target: &str) -> Error {
+        add(&self.shared.counters.errors, 1);
+        self.translate(error, action, target)
+    }
+
+    fn translate(&self, error: &object_store::Error, action: Action, target: &str) -> Error {
+        fault::translate(error, action, target, &self.secrets)
+    }
+}
+
+fn parse(path: &str) -> Result<Path> {
+    let wrong = |_| Error::invalid(format!("path {path:?} has empty or relative segments"));
+    Path::parse(path).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Spellings of URLs, options, and what errors say.
+
+use std::error::Error as StdError;
+
+use flightcache_cache::ErrorKind;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{address::Address, *};
+use crate::{
+    Dataset, StoreSettings,
+    testing::{World, impatient},
+};
+
+const SAS: &str = "sv=2022-11-02&sig=S3cr3tSignature%3D";
+
+fn settings(prefix: &str, options: &[(&str, &str)]) -> StoreSettings {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    StoreSettings { prefix: prefix.to_owned(), options: options.iter().map(own).collect() }
+}
+
+fn open(settings: Vec<StoreSettings>) -> Result<Stores> {
+    Stores::new(settings, impatient(), Arc::new(OriginCounters::default()))
+}
+
+fn names(stores: &Stores, url: &str) -> (String, String, String) {
+    let Location { store, path, .. } = stores.locate(url).unwrap();
+    (store.name().to_owned(), store.container().to_owned(), path)
+}
+
+/// Everything a log could show of an error.
+fn everything(error: &Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(&format!("{source} {source:?}"));
+        next = source.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn spellings_of_one_container_are_one_store() {
+    let key = ("account_key", "c2VjcmV0c2VjcmV0");
+    let stores = open(vec![settings("az://c", &[("account_name", "acct"), key])]).unwrap();
+    let expected = ("azure://acct".to_owned(), "c".to_owned(), "f/x y.parquet".to_owned());
+    let first = stores.locate("az://c/").unwrap().store;
+    for url in [
+        "abfss://c@acct.dfs.core.windows.net/f/x%20y.parquet",
+        "abfs://c@ACCT.blob.core.windows.net/f/x y.parquet",
+        "az://c/f/x%20y.parquet",
+        "azure://c/f/x%20y.parquet",
+        "abfss://c@acct/f/x%20y.parquet",
+        "https://acct.blob.core.windows.net/c/f/x%20y.parquet",
+        "https://acct.dfs.core.windows.net/c/f/x%20y.parquet",
+    ] {
+        assert_eq!(names(&stores, url), expected, "{url}");
+        assert!(Arc::ptr_eq(&first, &stores.locate(url).unwrap().store), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn every_scheme_has_canonical_names() {
+    let stores = open(vec![
+        settings("s3://", &[("skip_signature", "true"), ("endpoint", "http://127.0.0.1:5000")]),
+        settings("gs://", &[("skip_signature", "true")]),
+        settings("abfss://", &[("skip_signature", "true")]),
+    ]);
+    let stores = stores.unwrap();
+    let cases = [
+        ("s3://b/a/b", "s3://127.0.0.1:5000", "b", "a/b"),
+        ("s3a://b/a/b/", "s3://127.0.0.1:5000", "b", "a/b"),
+        ("gs://b", "gs://storage.googleapis.com", "b", ""),
+        ("abfss://c@a.dfs.core.chinacloudapi.cn/p", "azure://a.core.chinacloudapi.cn", "c", "p"),
+        ("http://127.0.0.1:80/a%25b", "http://127.0.0.1", "", "a%b"),
+        ("https://host:8443/a/b", "https://host:8443", "", "a/b"),
+        ("file:///tmp/%C3%A4", "file://", "", "tmp/ä"),
+        ("/tmp/100%/ä", "file://", "", "tmp/100%/ä"),
+    ];
+    for (url, store, container, path) in cases {
+        let found = names(&stores, url);
+        assert_eq!(found, (store.to_owned(), container.to_owned(), path.to_owned()), "{url}");
+        let (store, container) = (found.0, found.1);
+        let id = ObjectId { store, container, path: found.2, etag: "\"e\"".into(), size: 1 };
+        let again = stores.of_object(&id).unwrap();
+        assert!(Arc::ptr_eq(&again, &stores.locate(url).unwrap().store), "{url}");
+    }
+}
+
+#[test]
+fn the_longest_prefix_wins() {
+    let prefix = |url| Address::parse(url).unwrap();
+    let url = prefix("abfss://c@a.dfs.core.windows.net/x/y");
+    let prefixes = ["az://", "https://a.blob.core.windows.net", "az://c", "az://c/x"];
+    let closeness: Vec<_> = prefixes.iter().map(|text| prefix(text).covers(&url)).collect();
+    assert!(closeness.iter().all(Option::is_some) && closeness.is_sorted(), "{closeness:?}");
+    for other in ["az://c/xx", "az://d", "s3://c", "https://b.blob.core.windows.net"] {
+        assert_eq!(prefix(other).covers(&url), None, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_and_no_secret_is() {
+    let stores = open(Vec::new()).unwrap();
+    let url = format!("https://acct.blob.core.windows.net/c?{SAS}");
+    for (url, named) in [
+        ("hdfs://h/x", "hdfs"),
+        ("s3://us:S3cr3t@b/x", "s3://us@b/x"),
+        ("no url", "no url"),
+        (url.as_str(), "acct"),
+        ("file://host/x", "host"),
+    ] {
+        let error = stores.locate(url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
+        assert!(error.message().contains(named), "{error}");
+        assert!(!everything(&error).contains("S3cr3t"), "{error:?}");
+    }
+    let wrong = settings("s3://b", &[("acess_key", "S3cr3tValue")]);
+    assert!(!format!("{wrong:?}").contains("S3cr3t"));
+    let error = open(vec![wrong]).unwrap_err();
+    assert!(error.message().contains("acess_key") && error.message().contains("s3://b"), "{error}");
+    assert!(!everything(&error).contains("S3cr3t"));
+    let stores =
+        open(vec![settings("az://c", &[("account_name", "a"), ("account_key", "S3cr3t=")])]);
+    let error = stores.unwrap().locate("az://c/x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(!everything(&error).contains("S3cr3t"), "{error:?}");
+}
+
+/// Answers every request with `status` and a body that quotes the request.
+async fn server(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let quoted = String::from_utf8_lossy(&request[..length]).into_owned();
+            let body = format!("<Error><Code>Refused</Code><Message>{quoted}</Message></Error>");
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n");
+            let answer = format!("{head}connection: close\r\n\r\n{body}");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn answers_of_the_origin_are_kinds_without_secrets() {
+    for (status, kind, throttled) in [
+        ("403 Forbidden", ErrorKind::Denied, 0),
+        ("401 Unauthorized", ErrorKind::Denied, 0),
+        ("404 Not Found", ErrorKind::NotFound, 0),
+        ("500 Internal Server Error", ErrorKind::Unavailable, 0),
+        ("503 Service Unavailable", ErrorKind::Unavailable, 1),
+        ("429 Too Many Requests", ErrorKind::Unavailable, 1),
+    ] {
+        let endpoint = server(status).await;
+        let options = [("account_name", "acct"), ("sas_token", SAS), ("endpoint", &endpoint)];
+        let stores = Arc::new(open(vec![settings("az://c", &options)]).unwrap());
+        let dataset =
+            Dataset::new("d", "az://c/x/", std::time::Duration::ZERO, Arc::clone(&stores));
+        let dataset = dataset.unwrap();
+        let error = dataset.snapshot().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let shown = format!("{} {dataset:?} {stores:?}", everything(&error));
+        assert!(!shown.contains("S3cr3t") && !shown.contains("sig="), "{shown}");
+        let counts = stores.counters().snapshot();
+        assert_eq!((counts.throttled, counts.errors, counts.metadata_requests), (throttled, 1, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_down_is_unavailable() {
+    let stores = open(Vec::new());
+    let Location { store, path, .. } = stores.unwrap().locate("http://127.0.0.1:1/x").unwrap();
+    let error = store.head(&path, "http://127.0.0.1:1/x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_is_of_the_version_that_was_listed() {
+    let world = World::new(impatient());
+    let id = world.object("x", "0123456789").await;
+    let store = world.stores.of_object(&id).unwrap();
+    assert_eq!(store.read(&id, 2..5).await.unwrap(), "234");
+    assert_eq!(store.read(&id, 0..10).await.unwrap(), "0123456789");
+    let past = store.read(&ObjectId { size: 20, ..(*id).clone() }, 12..20).await.unwrap_err();
+    assert_eq!(past.kind(), ErrorKind::Stale, "{past}");
+    world.put("x", "abcdefghij").await;
+    assert_eq!(store.read(&id, 2..5).await.unwrap_err().kind(), ErrorKind::Stale);
+    world.memory.delete(&Path::from("x")).await.unwrap();
+    let gone = store.read(&id, 2..5).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Stale);
+    assert!(gone.message().contains("mem://bucket"), "{gone}");
+    let counts = world.counts();
+    assert_eq!((counts.requests, counts.bytes, counts.errors), (5, 13, 3));
+}
+
+#[test]
+fn etags_have_one_spelling() {
+    let store = |name: &str| Store {
+        name: name.to_owned(),
+        container: String::new(),
+        inner: Arc::new(object_store::memory::InMemory::new()),
+        secrets: Vec::new(),
+        shared: Arc::new(Shared {
+            origin: impatient(),
+            counters: Arc::default(),
+            limit: Semaphore::new(1),
+        }),
+    };
+    let azure = store("azure://a");
+    assert_eq!(azure.etag(Some("0x8D".into())), "\"0x8D\"");
+    assert_eq!(azure.etag(Some("\"0x8D\"".into())), "\"0x8D\"");
+    assert_eq!(store("s3://h").etag(Some("abc".into())), "abc");
+    assert_eq!(azure.etag(Some("W/\"0x8D\"".into())), "");
+    assert_eq!(azure.etag(None), "");
+}

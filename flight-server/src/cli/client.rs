@@ -1,0 +1,28 @@
+//! Commands that ask a running node.
+
+use flightcache_cache::Result;
+
+use super::{ClientCommand, output::Output, report, scan, top, warm};
+use crate::config::Environment;
+
+/// Connects, asks, and writes the answer.
+///
+/// # Errors
+/// What the node answered, `Unavailable` where nobody answers, and what cannot be written; see
+/// [`conclude`](super::conclude) for a pipe that was closed.
+pub async fn run(
+    command: &ClientCommand,
+    environment: &Environment,
+    output: &mut Output,
+) -> Result<()> {
+    let client = command.connection().connection(environment)?.open().await?;
+    match command {
+        ClientCommand::Scan(args) => scan::run(args, &client, output).await,
+        ClientCommand::Datasets(_) => report::datasets(&client, output).await,
+        ClientCommand::Warm(args) => warm::run(args, &client, output).await,
+        ClientCommand::Refresh(args) => report::refresh(args, &client, output).await,
+        ClientCommand::Evict(args) => report::evict(args, &client, output).await,
+        ClientCommand::Stats(args) => report::stats(args, &client, output).await,
+        ClientCommand::Top(args) => top::run(args, &client, output).await,
+    }
+}

@@ -1,0 +1,228 @@
+//! The settings of a node by section: `[server]`, `[cache]`, `[origin]`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use flightcache_connectors::OriginSettings;
+use url::Url;
+
+use super::{
+    section::{Place, Section},
+    value::{self, Given, Reading},
+};
+
+/// Least memory a node can work with, in bytes.
+pub const MIN_MEMORY: u64 = 16 << 20;
+
+/// Disk capacity where a folder is named and no size, in bytes.
+const DISK_WITH_DIR: u64 = 10 << 30;
+
+/// `[server]`: addresses, shutdown and admission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where Flight is served; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 picks a free one.
+    pub admin_listen: SocketAddr,
+    /// What endpoints tell clients, as `grpc://HOST:PORT`; absent: the bound address.
+    pub advertise: Option<String>,
+    /// How long open streams may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long a ticket is good.
+    pub ticket_ttl: Duration,
+    /// File of the key that authenticates tickets; absent: a random key, good for one process.
+    pub ticket_key_file: Option<PathBuf>,
+    /// Streams open at once.
+    pub max_streams: usize,
+    /// Bytes that all streams together may hold outside the cache.
+    pub stream_memory: u64,
+    /// How long a caller waits for a budget before `Exhausted`.
+    pub queue_timeout: Duration,
+    /// URL prefixes that a scan command's `url` may name beside the datasets.
+    pub allow_urls: Vec<String>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            advertise: None,
+            drain_timeout: Duration::from_secs(30),
+            ticket_ttl: Duration::from_hours(1),
+            ticket_key_file: None,
+            max_streams: 256,
+            stream_memory: 1 << 30,
+            queue_timeout: Duration::from_secs(30),
+            allow_urls: Vec::new(),
+        }
+    }
+}
+
+impl ServerConfig {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let default = Self::default();
+        let settings = Self {
+            listen: section.setting("listen", default.listen, value::address),
+            admin_listen: section.setting("admin_listen", default.admin_listen, value::address),
+            advertise: section.setting("advertise", None, |given| advertised(given).map(Some)),
+            drain_timeout: section.setting("drain_timeout", default.drain_timeout, value::duration),
+            ticket_ttl: section.setting("ticket_ttl", default.ticket_ttl, some_time),
+            ticket_key_file: section
+                .setting("ticket_key_file", None, |given| value::path(given).map(Some)),
+            max_streams: section.setting("max_streams", default.max_streams, value::count),
+            stream_memory: section.setting(
+                "stream_memory",
+                default.stream_memory,
+                at_least_minimum,
+            ),
+            queue_timeout: section.setting("queue_timeout", default.queue_timeout, value::duration),
+            allow_urls: section.setting("allow_urls", Vec::new(), store_urls),
+        };
+        section.finish();
+        settings
+    }
+}
+
+/// `[cache]`: the tiers and the budgets of fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Capacity of the memory tier in bytes, at least [`MIN_MEMORY`].
+    pub memory: u64,
+    /// Capacity of the disk tier in bytes; 0: no disk tier.
+    pub disk: u64,
+    /// Folder of the disk tier; present if `disk` is not 0.
+    pub dir: Option<PathBuf>,
+    /// Fills in flight at once.
+    pub max_fills: usize,
+    /// Decoded bytes beyond `memory`: fills in flight, and evicted chunks that streams still hold.
+    pub headroom: u64,
+    /// Capacity for parsed footers, in bytes.
+    pub footers: u64,
+    /// How long one fill may take.
+    pub fill_timeout: Duration,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            memory: 1 << 30,
+            disk: 0,
+            dir: None,
+            max_fills: 64,
+            headroom: 1 << 30,
+            footers: 128 << 20,
+            fill_timeout: Duration::from_mins(2),
+        }
+    }
+}
+
+impl CacheConfig {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let default = Self::default();
+        let dir = section.setting("dir", None, |given| value::path(given).map(Some));
+        let disk_default = if dir.is_some() { DISK_WITH_DIR } else { 0 };
+        let (disk, place) = section.located("disk", disk_default, value::size);
+        if disk > 0 && dir.is_none() && !matches!(place, Place::Absent) {
+            section
+                .problem(&place, "`disk` without `dir`; set `dir` to the folder of the disk tier");
+        }
+        let settings = Self {
+            memory: section.setting("memory", default.memory, at_least_minimum),
+            disk,
+            dir,
+            max_fills: section.setting("max_fills", default.max_fills, value::count),
+            headroom: section.setting("headroom", default.headroom, at_least_minimum),
+            footers: section.setting("footers", default.footers, value::size),
+            fill_timeout: section.setting("fill_timeout", default.fill_timeout, some_time),
+        };
+        section.finish();
+        settings
+    }
+}
+
+/// `[origin]`: the limits of reading from object stores.
+pub(super) fn read_origin(mut section: Section<'_>) -> OriginSettings {
+    let default = OriginSettings::default();
+    let settings = OriginSettings {
+        max_concurrent_requests: section.setting(
+            "max_concurrent_requests",
+            default.max_concurrent_requests,
+            value::count,
+        ),
+        coalesce_gap: section.setting("coalesce_gap", default.coalesce_gap, value::size),
+        coalesce_max: section.setting("coalesce_max", default.coalesce_max, some_bytes),
+        max_retries: section.setting("max_retries", default.max_retries, value::whole),
+        retry_timeout: section.setting("retry_timeout", default.retry_timeout, value::duration),
+        request_timeout: section.setting("request_timeout", default.request_timeout, some_time),
+        footer_prefetch: section.setting("footer_prefetch", default.footer_prefetch, some_bytes),
+        max_fragment_bytes: section.setting(
+            "max_fragment_bytes",
+            default.max_fragment_bytes,
+            some_bytes,
+        ),
+        decode_timeout: section.setting("decode_timeout", default.decode_timeout, some_time),
+    };
+    section.finish();
+    settings
+}
+
+fn at_least_minimum(given: Given<'_>) -> Reading<u64> {
+    let bytes = value::size(given)?;
+    if bytes < MIN_MEMORY {
+        return Err(format!("{bytes} bytes are too few; give it at least 16MiB"));
+    }
+    Ok(bytes)
+}
+
+fn some_bytes(given: Given<'_>) -> Reading<u64> {
+    let bytes = value::size(given)?;
+    if bytes == 0 { Err("must not be 0; write it as 8MiB".to_owned()) } else { Ok(bytes) }
+}
+
+fn some_time(given: Given<'_>) -> Reading<Duration> {
+    let duration = value::duration(given)?;
+    if duration.is_zero() { Err("must not be 0; write it as 30s".to_owned()) } else { Ok(duration) }
+}
+
+fn advertised(given: Given<'_>) -> Reading<String> {
+    let text = value::text(given)?;
+    let url = Url::parse(&text).ok().filter(|url| url.scheme() == "grpc" && url.port().is_some());
+    if url.is_none() {
+        let text = text.escape_debug();
+        return Err(format!("`{text}` is no node's URL; write one as grpc://node-7:50051"));
+    }
+    Ok(text)
+}
+
+fn store_urls(given: Given<'_>) -> Reading<Vec<String>> {
+    let urls = value::texts(given)?;
+    for url in &urls {
+        store_url(url)?;
+    }
+    Ok(urls)
+}
+
+/// Checks the URL of something in an object store.
+///
+/// Credentials in it are refused, because URLs stand in logs and answers.
+pub(super) fn store_url(text: &str) -> Reading<Url> {
+    const SCHEMES: [&str; 11] =
+        ["abfss", "abfs", "az", "azure", "adl", "s3", "s3a", "gs", "file", "http", "https"];
+    let Ok(url) = Url::parse(text) else {
+        return Err(
+            "not a URL; write one as abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH/, \
+                    s3://BUCKET/PATH/ or file:///PATH/"
+                .to_owned(),
+        );
+    };
+    if !SCHEMES.contains(&url.scheme()) {
+        let known = SCHEMES.join(", ");
+        return Err(format!("unknown scheme `{}`; known: {known}", url.scheme()));
+    }
+    if url.password().is_some() || url.query().is_some() {
+        return Err(
+            "credentials or a query in a URL; put credentials into [[store]] options".to_owned()
+        );
+    }
+    Ok(url)
+}

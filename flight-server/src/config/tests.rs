@@ -1,0 +1,260 @@
+//! Every key, every place of a problem, and what wins over what.
+
+use std::{path::Path, time::Duration};
+
+use super::*;
+
+const EVERY_KEY: &str = r#"
+[server]
+listen = "0.0.0.0:50051"
+admin_listen = "127.0.0.1:8081"
+advertise = "grpc://node-7:50051"
+drain_timeout = "20s"
+ticket_ttl = "10m"
+ticket_key_file = "/etc/flightcache/key"
+max_streams = 7
+stream_memory = "64MiB"
+queue_timeout = "500ms"
+allow_urls = ["s3://bucket/free/"]
+[cache]
+memory = "4GiB"
+headroom = 1073741824
+disk = "100GiB"
+dir = "/var/lib/flightcache"
+max_fills = 8
+footers = "32MiB"
+fill_timeout = "1m"
+[origin]
+max_concurrent_requests = 9
+coalesce_gap = "512KiB"
+coalesce_max = "8MiB"
+max_retries = 0
+retry_timeout = "9s"
+request_timeout = "8s"
+footer_prefetch = "128KiB"
+max_fragment_bytes = "1GiB"
+decode_timeout = "7s"
+[[dataset]]
+name = "lineitem"
+url = "abfss://tpch@account.dfs.core.windows.net/lineitem/"
+format = "parquet"
+revalidate_after = "6s"
+[[dataset]]
+name = "orders"
+url = "file:///data/orders.parquet"
+[[store]]
+prefix = "abfss://tpch@account.dfs.core.windows.net"
+options = { use_emulator = "true", account_key = "c2VjcmV0", timeout = 5, allow_http = true }
+"#;
+
+fn parse_with(
+    text: &str,
+    variables: &[(&str, &str)],
+    flags: &Flags,
+) -> Result<Config, Vec<String>> {
+    let environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::parse(Path::new("fc.toml"), text, &environment, flags)
+        .map_err(|Problems(all)| all.iter().map(Problem::to_string).collect())
+}
+
+fn parse(text: &str) -> Result<Config, Vec<String>> {
+    parse_with(text, &[], &Flags::default())
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(EVERY_KEY).unwrap();
+    let seconds = Duration::from_secs;
+    let server = ServerConfig {
+        listen: "0.0.0.0:50051".parse().unwrap(),
+        admin_listen: "127.0.0.1:8081".parse().unwrap(),
+        advertise: Some("grpc://node-7:50051".to_owned()),
+        drain_timeout: seconds(20),
+        ticket_ttl: seconds(600),
+        ticket_key_file: Some("/etc/flightcache/key".into()),
+        max_streams: 7,
+        stream_memory: 64 << 20,
+        queue_timeout: Duration::from_millis(500),
+        allow_urls: vec!["s3://bucket/free/".to_owned()],
+    };
+    assert_eq!(config.server, server);
+    let cache = CacheConfig {
+        memory: 4 << 30,
+        headroom: 1 << 30,
+        disk: 100 << 30,
+        dir: Some("/var/lib/flightcache".into()),
+        max_fills: 8,
+        footers: 32 << 20,
+        fill_timeout: seconds(60),
+    };
+    assert_eq!(config.cache, cache);
+    let origin = OriginSettings {
+        max_concurrent_requests: 9,
+        coalesce_gap: 512 << 10,
+        coalesce_max: 8 << 20,
+        max_retries: 0,
+        retry_timeout: seconds(9),
+        request_timeout: seconds(8),
+        footer_prefetch: 128 << 10,
+        max_fragment_bytes: 1 << 30,
+        decode_timeout: seconds(7),
+    };
+    assert_eq!(config.origin, origin);
+    let [lineitem, orders] = config.datasets.as_slice() else { panic!("{:?}", config.datasets) };
+    assert_eq!((lineitem.name.as_str(), lineitem.revalidate_after), ("lineitem", seconds(6)));
+    assert_eq!(
+        (orders.url.as_str(), orders.revalidate_after),
+        ("file:///data/orders.parquet", seconds(5))
+    );
+    let options = &config.stores[0].options;
+    assert_eq!(options.get("account_key").map(String::as_str), Some("c2VjcmV0"));
+    assert_eq!(options.get("timeout").map(String::as_str), Some("5"));
+    assert_eq!(options.get("allow_http").map(String::as_str), Some("true"));
+}
+
+#[test]
+fn defaults_suit_a_laptop() {
+    let config = parse("").unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
+    assert_eq!((config.cache.memory, config.cache.disk), (1 << 30, 0));
+    assert_eq!(parse("[cache]\ndir = '/tmp/fc'").unwrap().cache.disk, 10 << 30);
+    assert_eq!(parse("[cache]\ndir = '/tmp/fc'\ndisk = 0").unwrap().cache.disk, 0);
+}
+
+#[test]
+fn every_problem_is_named_with_its_line() {
+    let text = "[server]
+lisen = \"0.0.0.0:50051\"
+max_streams = 0
+drain_timeout = 5
+[server.tls]
+cert = \"x\"
+[auth]
+token_file = \"x\"
+[cache]
+memory = \"1MiB\"
+disk = \"1GiB\"
+[[dataset]]
+name = \"a b\"
+url = \"ftp://host/x\"
+[[dataset]]
+name = \"twice\"
+url = \"https://host/x?sig=c2VjcmV0\"
+format = \"orc\"
+[[dataset]]
+url = \"s3://b/\"
+colour = 1
+[[store]]
+prefix = \"s3://b\"
+options = { key = [\"c2VjcmV0\"] }
+[[dataset]]
+name = \"again\"
+url = \"s3://b/\"
+[[dataset]]
+name = \"again\"
+url = \"s3://b/\"
+";
+    let expected = [
+        (2, "unknown key `lisen` in server; did you mean `listen`?"),
+        (3, "`max_streams`: must not be 0"),
+        (4, "`drain_timeout`: not a duration"),
+        (5, "unknown key `tls` in server; not supported by this version"),
+        (7, "unknown key `auth` in the file; not supported by this version"),
+        (10, "`memory`: 1048576 bytes are too few; give it at least 16MiB"),
+        (11, "`disk` without `dir`"),
+        (13, "`name`: `a b` is no name"),
+        (14, "`url`: unknown scheme `ftp`"),
+        (17, "`url`: credentials or a query in a URL; put credentials into [[store]] options"),
+        (18, "`format`: `orc` is not supported"),
+        (19, "`name` is missing in dataset; add it"),
+        (21, "unknown key `colour` in dataset; known keys: name, url, format, revalidate_after"),
+        (24, "`options`: option `key` is not a string"),
+        (28, "dataset `again` is there twice"),
+    ];
+    let problems = parse(text).unwrap_err();
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, (line, message)) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(&format!("fc.toml:{line}: {message}")), "{line}: {problem}");
+        assert!(!problem.contains("c2VjcmV0") && !problem.contains('\n'), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_named_with_its_line() {
+    let problems = parse("[server]\nlisten = \n[cache]\nmemory = \"1GiB\nx = 1\n").unwrap_err();
+    assert!(problems[0].starts_with("fc.toml:2: not TOML: "), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.starts_with("fc.toml:4: ")), "{problems:?}");
+    for (text, message) in [
+        ("server = 1", "fc.toml:1: `server` is not a table"),
+        ("dataset = 1", "fc.toml:1: not a list"),
+        ("\ndataset = [1]", "fc.toml:2: not a table"),
+        ("[[server]]", "fc.toml:1: `server` is not a table"),
+        ("[server]\nlisten = 'a'\nlisten = 'b'", "fc.toml:3: not TOML: duplicate key"),
+    ] {
+        let problems = parse(text).unwrap_err();
+        assert!(problems[0].starts_with(message), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_flags_over_both() {
+    let text = "[server]\nlisten = '1.1.1.1:1'\nmax_streams = 1\n[cache]\nmemory = '64MiB'";
+    let variables = [
+        ("FLIGHTCACHE_SERVER__LISTEN", "2.2.2.2:2"),
+        ("FLIGHTCACHE_SERVER__MAX_STREAMS", "2"),
+        ("FLIGHTCACHE_SERVER__ALLOW_URLS", "s3://a/, s3://b/"),
+        ("FLIGHTCACHE_URL", "grpc://elsewhere:1"),
+        ("FLIGHTCACHE_PORT", "tcp://10.0.0.1:1"),
+    ];
+    let mut flags = Flags::default();
+    flags.set("--listen", "server.listen", "3.3.3.3:3");
+    flags.dataset("a", "s3://bucket/a/");
+    let config = parse_with(text, &variables, &flags).unwrap();
+    assert_eq!(config.server.listen.to_string(), "3.3.3.3:3");
+    assert_eq!(config.server.max_streams, 2);
+    assert_eq!(config.cache.memory, 64 << 20);
+    assert_eq!(config.server.allow_urls, ["s3://a/", "s3://b/"]);
+    assert_eq!(config.datasets, [DatasetConfig::new("a", "s3://bucket/a/").unwrap()]);
+}
+
+#[test]
+fn bad_variables_and_flags_are_named() {
+    let variables = [
+        ("FLIGHTCACHE_CACHE__MEMROY", "1GiB"),
+        ("FLIGHTCACHE_CACHE__DISK", "much"),
+        ("FLIGHTCACHE_DATASET__NAME", "x"),
+    ];
+    let mut flags = Flags::default();
+    flags.set("--memory", "cache.memory", "1");
+    flags.dataset("a b", "s3://b/");
+    let problems = parse_with(EVERY_KEY, &variables, &flags).unwrap_err().join("\n");
+    for named in [
+        "FLIGHTCACHE_CACHE__MEMROY: unknown setting; did you mean `FLIGHTCACHE_CACHE__MEMORY`?",
+        "FLIGHTCACHE_CACHE__DISK: `disk`: `much` is no size",
+        "FLIGHTCACHE_DATASET__NAME: unknown setting; ",
+        "--memory: `memory`: 1 bytes are too few",
+        "--dataset: `a b` is no name",
+    ] {
+        assert!(problems.contains(named), "{named}\n{problems}");
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let config = parse(EVERY_KEY).unwrap();
+    let environment: Environment =
+        [("AWS_SECRET_ACCESS_KEY".to_owned(), "c2VjcmV0".to_owned())].into_iter().collect();
+    assert_eq!(environment.store_options().len(), 1);
+    let shown = format!("{config:?} {environment:?}");
+    assert!(!shown.contains("c2VjcmV0"), "{shown}");
+    assert!(shown.contains("account_key") && shown.contains("AWS_SECRET_ACCESS_KEY"), "{shown}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let file = Path::new("/nowhere/fc.toml");
+    let missing = Config::load(Some(file), &Environment::default(), &Flags::default());
+    assert!(missing.unwrap_err().to_string().starts_with("/nowhere/fc.toml: cannot be read"));
+}

@@ -1,0 +1,119 @@
+//! The datasets a node serves, and what a scan command's target resolves to.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use flightcache_cache::{Error, Result};
+use flightcache_connectors::{Dataset, Snapshot, Stores};
+use flightcache_planner::near;
+use flightcache_protocol::{ScanCommand, ScanTarget};
+use moka::sync::Cache;
+
+use crate::config::Config;
+
+/// Ad-hoc datasets of scan commands with a `url` that are kept at most.
+const MAX_AD_HOC: u64 = 1024;
+/// How long an ad-hoc dataset is kept after its last use.
+const AD_HOC_TIME_TO_IDLE: Duration = Duration::from_mins(10);
+
+/// The datasets of a node.
+#[derive(Debug)]
+pub struct Datasets {
+    by_name: BTreeMap<String, Arc<Dataset>>,
+    /// One for each URL prefix that the configuration allows; only ever asked whether it covers.
+    allowed: Vec<Dataset>,
+    ad_hoc: Cache<String, Arc<Dataset>>,
+    stores: Arc<Stores>,
+}
+
+impl Datasets {
+    /// The datasets of `config`; nothing is listed yet.
+    ///
+    /// # Errors
+    /// `Invalid` naming the dataset or prefix whose URL is malformed or has no store.
+    pub fn new(config: &Config, stores: &Arc<Stores>) -> Result<Self> {
+        let open = |name: &str, url: &str, revalidate_after| {
+            Dataset::new(name, url, revalidate_after, Arc::clone(stores))
+        };
+        let mut by_name = BTreeMap::new();
+        for dataset in &config.datasets {
+            let opened = open(&dataset.name, &dataset.url, dataset.revalidate_after)
+                .map_err(|error| error.context(format!("dataset `{}`", dataset.name)))?;
+            by_name.insert(dataset.name.clone(), Arc::new(opened));
+        }
+        let allowed = config.server.allow_urls.iter().map(|url| open(url, url, Duration::ZERO));
+        Ok(Self {
+            by_name,
+            allowed: allowed.collect::<Result<_>>()?,
+            ad_hoc: Cache::builder()
+                .max_capacity(MAX_AD_HOC)
+                .time_to_idle(AD_HOC_TIME_TO_IDLE)
+                .build(),
+            stores: Arc::clone(stores),
+        })
+    }
+
+    /// The datasets by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Dataset>> {
+        self.by_name.values()
+    }
+
+    /// The dataset called `name`.
+    ///
+    /// # Errors
+    /// `NotFound` naming it, with near names.
+    pub fn get(&self, name: &str) -> Result<&Arc<Dataset>> {
+        self.by_name.get(name).ok_or_else(|| {
+            let near = near(name, self.by_name.keys().map(String::as_str));
+            Error::not_found(format!("dataset `{}` does not exist{near}", name.escape_debug()))
+        })
+    }
+
+    /// The snapshot that `command` reads: of its dataset, or of what its URL covers; the pinned
+    /// one if it names one.
+    ///
+    /// # Errors
+    /// `NotFound` for a dataset or URL that is not served, `Stale` for a pinned snapshot that is
+    /// gone, `Invalid` for a malformed URL; what listing gives.
+    pub async fn resolve(&self, command: &ScanCommand) -> Result<Arc<Snapshot>> {
+        let (dataset, path) = self.target(command)?;
+        let snapshot = match &command.snapshot {
+            Some(id) => dataset.pinned(id).await,
+            None => dataset.snapshot().await,
+        }
+        .map_err(|error| error.context(format!("dataset `{}`", dataset.name())))?;
+        match path {
+            Some(path) => snapshot.restrict(&path).map(Arc::new),
+            None => Ok(snapshot),
+        }
+    }
+
+    fn target(&self, command: &ScanCommand) -> Result<(Arc<Dataset>, Option<String>)> {
+        let url = match command.target()? {
+            ScanTarget::Dataset(name) => return Ok((Arc::clone(self.get(name)?), None)),
+            ScanTarget::Url(url) => url,
+        };
+        let covering = self
+            .by_name
+            .values()
+            .filter_map(|dataset| Some((dataset, dataset.under(url)?)))
+            .max_by_key(|(dataset, _)| dataset.location().path.len());
+        if let Some((dataset, path)) = covering {
+            return Ok((Arc::clone(dataset), Some(path)));
+        }
+        if !self.allowed.iter().any(|allowed| allowed.under(url).is_some()) {
+            return Err(Error::not_found(
+                "no dataset covers that URL, and the configuration's `allow_urls` does not either",
+            ));
+        }
+        if let Some(dataset) = self.ad_hoc.get(url) {
+            return Ok((dataset, None));
+        }
+        let dataset = Dataset::new(url, url, DEFAULT_REVALIDATE_AFTER, Arc::clone(&self.stores))?;
+        let dataset = Arc::new(dataset);
+        self.ad_hoc.insert(url.to_owned(), Arc::clone(&dataset));
+        Ok((dataset, None))
+    }
+}
+
+/// How long a listing of an ad-hoc dataset is good.
+const DEFAULT_REVALIDATE_AFTER: Duration = Duration::from_secs(5);

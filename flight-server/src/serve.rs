@@ -1,0 +1,180 @@
+//! Runs a node: bind early, serve late, drain on SIGTERM.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use flightcache_cache::{Error, Result};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
+use tonic::transport::{Server, server::TcpIncoming};
+use tracing::{info, warn};
+
+pub use crate::stack::Embedded;
+use crate::{
+    admin::{Admin, Phase, Readiness},
+    cli::Output,
+    config::Config,
+    metrics::Metrics,
+    node::Node,
+    service::{ReadLayer, Service},
+};
+
+/// HTTP/2 windows, in bytes: tonic's 64 KiB starve a fast client.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const FRAME_BYTES: u32 = 1 << 20;
+/// Requests a client may have open on one connection.
+const STREAMS_PER_CONNECTION: u32 = 256;
+const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Serves what `config` describes until SIGTERM or SIGINT, then drains; `output` gets the ready line.
+///
+/// # Errors
+/// `Invalid` naming the address, folder or URL that cannot be used.
+pub fn run(config: &Config, output: &mut Output) -> Result<()> {
+    let io = runtime("io")?;
+    let cpu = runtime("cpu")?;
+    let served = io.block_on(async {
+        let running = Running::start(config, None, &io, &cpu).await?;
+        output.line(running.ready_line())?;
+        stop_signal().await?;
+        running.stop(config).await
+    });
+    // Decoding threads cannot be cancelled: they are left to end with the process.
+    cpu.shutdown_background();
+    io.shutdown_background();
+    served
+}
+
+/// A node that accepts requests.
+#[derive(Debug)]
+pub struct Running {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Where Flight is served.
+    pub flight: SocketAddr,
+    admin: Admin,
+    readiness: Readiness,
+    drain: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<std::result::Result<(), tonic::transport::Error>>,
+}
+
+impl Running {
+    /// Binds both addresses, builds the node and begins to serve.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn start(
+        config: &Config,
+        embedded: Option<Embedded>,
+        io: &Runtime,
+        cpu: &Runtime,
+    ) -> Result<Self> {
+        let listen = config.server.listen;
+        let unbound = |error: std::io::Error| {
+            Error::invalid(format!(
+                "address {listen} cannot be bound: {error}; set --listen to a free one"
+            ))
+        };
+        let listener = TcpListener::bind(listen).await.map_err(unbound)?;
+        let flight = listener.local_addr().map_err(unbound)?;
+        let node = Arc::new(Node::build(config, embedded, io.handle(), cpu.handle()).await?);
+        let readiness = Readiness::default();
+        let metrics = Metrics::new(Arc::clone(&node) as _, &node.latencies);
+        let admin = Admin::start(config.server.admin_listen, readiness.clone(), Arc::new(metrics))?;
+
+        let (drain, drained) = watch::channel(false);
+        let server = tokio::spawn(serve(Arc::clone(&node), listener, drained));
+        readiness.set(Phase::Ready);
+        info!(%flight, admin = %admin.address(), datasets = config.datasets.len(), "ready");
+        Ok(Self { node, flight, admin, readiness, drain, server })
+    }
+
+    /// The line that says where the node is reached.
+    pub fn ready_line(&self) -> String {
+        let (flight, admin) = (self.flight, self.admin.address());
+        format!("flightcache ready flight=grpc://{flight} admin=http://{admin}")
+    }
+
+    /// Takes no new request, lets open streams end within the drain timeout, and stops.
+    ///
+    /// # Errors
+    /// `Internal` if the server ended by itself.
+    pub async fn stop(self, config: &Config) -> Result<()> {
+        self.readiness.set(Phase::Draining);
+        info!("draining");
+        let _ = self.drain.send(true);
+        let drain_timeout = config.server.drain_timeout;
+        match timeout(drain_timeout, self.server).await {
+            Err(_) => warn!(?drain_timeout, "streams were cut after the drain timeout"),
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => {
+                return Err(Error::internal("the server failed").with_source(error));
+            }
+            Ok(Err(error)) => return Err(Error::internal("the server failed").with_source(error)),
+        }
+        if let Some(disk) = &self.node.stack.disk {
+            let _ = timeout(drain_timeout, disk.flush()).await;
+        }
+        self.admin.stop();
+        info!("stopped");
+        Ok(())
+    }
+}
+
+async fn serve(
+    node: Arc<Node>,
+    listener: TcpListener,
+    mut drained: watch::Receiver<bool>,
+) -> std::result::Result<(), tonic::transport::Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(ReadLayer::new(node))
+        .add_service(flight)
+        .serve_with_incoming_shutdown(incoming, async move {
+            let _ = drained.wait_for(|drain| *drain).await;
+        })
+        .await
+}
+
+/// A runtime whose threads are called `flightcache-NAME`.
+///
+/// # Errors
+/// `Internal` if threads cannot be started.
+pub fn runtime(name: &str) -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .thread_name(format!("flightcache-{name}"))
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("threads cannot be started").with_source(error))
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// `Internal` if signals cannot be handled.
+pub async fn stop_signal() -> Result<()> {
+    let install = |kind| {
+        signal(kind)
+            .map_err(|error| Error::internal("signals cannot be handled").with_source(error))
+    };
+    let mut terminate = install(SignalKind::terminate())?;
+    let mut interrupt = install(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `DoAction`: warm, refresh, evict, stats.
+
+use std::sync::Arc;
+
+use arrow_flight::{Action as FlightAction, ActionType, Result as FlightResult};
+use flightcache_cache::{ChunkSource, Error, FetchRequest, Part, Result};
+use flightcache_protocol::{
+    Action, DatasetRequest, FillFailure, RefreshReply, ScanCommand, WarmProgress, WarmReply,
+    WarmRequest, WarmSummary,
+};
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::BoxStream;
+use crate::{metrics::StatsSource, node::Node, status::status};
+
+/// Fragments that one warm-up fills at a time.
+const WARMED_AT_ONCE: usize = 8;
+/// Failures that a summary names; more are only counted by the caller's retries.
+const MAX_FAILURES: usize = 10_000;
+
+/// The actions there are.
+pub(super) fn list() -> BoxStream<ActionType> {
+    let types = Action::ALL.map(|action| {
+        Ok(ActionType {
+            r#type: action.name().to_owned(),
+            description: action.description().to_owned(),
+        })
+    });
+    stream::iter(types).boxed()
+}
+
+/// Does `action` and streams its answer.
+pub(super) async fn act(node: Arc<Node>, action: FlightAction) -> Result<BoxStream<FlightResult>> {
+    let kind = Action::parse(&action.r#type)?;
+    match kind {
+        Action::Warm => warm(node, kind.body(&action.body)?).await,
+        Action::Refresh => {
+            let request: DatasetRequest = kind.body(&action.body)?;
+            let snapshot = node.datasets.get(&request.dataset)?.refresh().await?;
+            answer(&RefreshReply {
+                snapshot: snapshot.id.clone(),
+                objects: snapshot.objects.len() as u64,
+                bytes: snapshot.bytes,
+            })
+        }
+        Action::Evict => {
+            let request: DatasetRequest = kind.body(&action.body)?;
+            answer(&node.evict(node.datasets.get(&request.dataset)?).await)
+        }
+        Action::Stats => {
+            let Nothing {} = kind.body(&action.body)?;
+            answer(&node.stats())
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn answer(reply: &impl Serialize) -> Result<BoxStream<FlightResult>> {
+    let message = message(reply)?;
+    Ok(stream::iter([Ok(message)]).boxed())
+}
+
+fn message(reply: &impl Serialize) -> Result<FlightResult> {
+    let body = serde_json::to_vec(reply)
+        .map_err(|error| Error::internal("answer cannot be written").with_source(error))?;
+    Ok(FlightResult { body: body.into() })
+}
+
+async fn warm(node: Arc<Node>, request: WarmRequest) -> Result<BoxStream<FlightResult>> {
+    let command = ScanCommand {
+        dataset: Some(request.dataset),
+        columns: request.columns,
+        filter: request.filter,
+        ..ScanCommand::default()
+    };
+    let snapshot = node.datasets.resolve(&command).await?;
+    let table = node.planner.table(&snapshot).await?;
+    let fragments = node.planner.fragments(&table, &command).await?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let end = fill(&node, fragments, &sender).await;
+        if let Err(error) = end {
+            let _ = sender.send(Err(status("DoAction", &error))).await;
+        }
+    });
+    Ok(ReceiverStream::new(receiver).boxed())
+}
+
+/// Fills `fragments`, telling how far it is; stops when the caller is gone.
+async fn fill(
+    node: &Arc<Node>,
+    fragments: Vec<FetchRequest>,
+    sender: &mpsc::Sender<std::result::Result<FlightResult, Status>>,
+) -> Result<()> {
+    let of = fragments.len() as u64;
+    let mut summary = WarmSummary { fragments: of, bytes: 0, failures: Vec::new() };
+    let mut filling = stream::iter(fragments)
+        .map(|request| {
+            let node = Arc::clone(node);
+            async move {
+                let filled = node.stack.memory.fetch(&request).await;
+                (
+                    request,
+                    filled
+                        .map(|chunks| chunks.iter().map(|chunk| chunk.bytes() as u64).sum::<u64>()),
+                )
+            }
+        })
+        .buffer_unordered(WARMED_AT_ONCE);
+    let mut fragments = 0;
+    while let Some((request, filled)) = filling.next().await {
+        fragments += 1;
+        match filled {
+            Ok(bytes) => summary.bytes += bytes,
+            Err(error) if summary.failures.len() < MAX_FAILURES => {
+                summary.failures.push(failure(&request, &error));
+            }
+            Err(_) => {}
+        }
+        let progress = WarmProgress { fragments, of, bytes: summary.bytes };
+        if sender.send(Ok(message(&WarmReply::Progress(progress))?)).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = sender.send(Ok(message(&WarmReply::Summary(summary))?)).await;
+    Ok(())
+}
+
+fn failure(request: &FetchRequest, error: &Error) -> FillFailure {
+    let row_group = match request.parts.first() {
+        Some(Part::Column { row_group, .. }) => *row_group,
+        _ => 0,
+    };
+    let error = error.message().to_owned();
+    FillFailure { object: request.object.path.clone(), row_group, error }
+}

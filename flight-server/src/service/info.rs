@@ -1,0 +1,163 @@
+//! `GetFlightInfo`, `GetSchema` and `ListFlights`: what there is, and where to read it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use arrow_flight::{
+    FlightDescriptor, FlightEndpoint, FlightInfo, Location, SchemaAsIpc, SchemaResult, Ticket,
+    flight_descriptor::DescriptorType,
+};
+use arrow_ipc::writer::IpcWriteOptions;
+use flightcache_cache::{Error, Result};
+use flightcache_connectors::Snapshot;
+use flightcache_planner::{PlannedSplit, ScanPlan};
+use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket as TicketBody};
+use futures::{StreamExt, stream};
+use serde::Serialize;
+
+use super::BoxStream;
+use crate::{
+    node::{Node, now_ms},
+    status::status,
+};
+
+/// Datasets that are looked at together by `ListFlights`.
+const LISTED_AT_ONCE: usize = 8;
+
+/// Plans the scan that `descriptor` asks for: one endpoint a split.
+pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+    let mut command = command(&descriptor)?;
+    let snapshot = node.datasets.resolve(&command).await?;
+    let table = node.planner.table(&snapshot).await?;
+    let plan = node.planner.plan(&table, &command).await?;
+    command.snapshot = Some(snapshot.id.clone());
+    let expires_ms = now_ms() + node.settings.ticket_ttl.as_millis() as u64;
+    let endpoints = if plan.single_endpoint {
+        whole_endpoint(node, &plan, &command, expires_ms)?
+    } else {
+        let splits = plan.splits.iter();
+        splits
+            .map(|split| split_endpoint(node, split, &command, expires_ms))
+            .collect::<Result<_>>()?
+    };
+    info(&plan.schema, Some(descriptor), endpoints, plan.rows, &snapshot)
+}
+
+/// The schema of what `descriptor` asks for.
+pub(super) async fn schema(node: &Node, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+    let command = command(descriptor)?;
+    let snapshot = node.datasets.resolve(&command).await?;
+    let table = node.planner.table(&snapshot).await?;
+    let schema = node.planner.schema(&table, &command)?;
+    SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
+        .try_into()
+        .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
+}
+
+/// Every dataset, without endpoints; one that cannot be read ends the list with its error.
+pub(super) fn list(node: Arc<Node>) -> BoxStream<FlightInfo> {
+    let names: Vec<String> =
+        node.datasets.iter().map(|dataset| dataset.name().to_owned()).collect();
+    stream::iter(names)
+        .map(move |name| {
+            let node = Arc::clone(&node);
+            async move { describe(&node, name).await.map_err(|error| status("ListFlights", &error)) }
+        })
+        .buffered(LISTED_AT_ONCE)
+        .boxed()
+}
+
+async fn describe(node: &Node, name: String) -> Result<FlightInfo> {
+    let snapshot = node.datasets.resolve(&ScanCommand::dataset(&name)).await?;
+    let table = node.planner.table(&snapshot).await?;
+    let descriptor = FlightDescriptor::new_path(vec![name]);
+    info(table.schema(), Some(descriptor), Vec::new(), Some(table.rows()), &snapshot)
+}
+
+fn command(descriptor: &FlightDescriptor) -> Result<ScanCommand> {
+    match descriptor.r#type() {
+        DescriptorType::Cmd => ScanCommand::parse(&descriptor.cmd),
+        DescriptorType::Path => match descriptor.path.as_slice() {
+            [name] => Ok(ScanCommand::dataset(name)),
+            path => Err(Error::invalid(format!(
+                "a flight path is one dataset name, not {} parts",
+                path.len()
+            ))),
+        },
+        DescriptorType::Unknown => Err(Error::invalid("flight descriptor has no type")),
+    }
+}
+
+fn split_endpoint(
+    node: &Node,
+    split: &PlannedSplit,
+    command: &ScanCommand,
+    expires_ms: u64,
+) -> Result<FlightEndpoint> {
+    let ticket = TicketBody {
+        command: command.clone(),
+        split: Some(split.ticket.clone()),
+        limit: split.limit,
+        expires_ms,
+    };
+    let metadata = SplitMetadata { objects: vec![split.object.clone()] };
+    endpoint(node, &ticket, &metadata)
+}
+
+/// The one endpoint of a scan with both a filter and a limit, or none if nothing can match.
+fn whole_endpoint(
+    node: &Node,
+    plan: &ScanPlan,
+    command: &ScanCommand,
+    expires_ms: u64,
+) -> Result<Vec<FlightEndpoint>> {
+    if plan.splits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ticket =
+        TicketBody { command: command.clone(), split: None, limit: command.limit, expires_ms };
+    let objects = plan.splits.iter().map(|split| split.object.clone()).collect();
+    Ok(vec![endpoint(node, &ticket, &SplitMetadata { objects })?])
+}
+
+fn endpoint(node: &Node, ticket: &TicketBody, metadata: &SplitMetadata) -> Result<FlightEndpoint> {
+    let location = node.settings.advertise.iter().map(|uri| Location { uri: uri.clone() });
+    let expiration = prost_types::Timestamp {
+        seconds: (ticket.expires_ms / 1000) as i64,
+        nanos: (ticket.expires_ms % 1000 * 1_000_000) as i32,
+    };
+    Ok(FlightEndpoint {
+        ticket: Some(Ticket { ticket: node.ticket_key.seal(ticket)?.into() }),
+        // No location means the server that was asked.
+        location: location.collect(),
+        expiration_time: Some(expiration),
+        app_metadata: json(metadata)?.into(),
+    })
+}
+
+fn info(
+    schema: &Schema,
+    descriptor: Option<FlightDescriptor>,
+    endpoint: Vec<FlightEndpoint>,
+    rows: Option<u64>,
+    snapshot: &Snapshot,
+) -> Result<FlightInfo> {
+    let metadata = ScanMetadata {
+        snapshot: snapshot.id.clone(),
+        bytes: snapshot.bytes,
+        objects: snapshot.objects.len() as u64,
+    };
+    let info = FlightInfo::new()
+        .try_with_schema(schema)
+        .map_err(|error| Error::internal("schema cannot be sent").with_source(error))?
+        .with_total_records(rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
+        .with_total_bytes(-1)
+        .with_ordered(true)
+        .with_app_metadata(json(&metadata)?);
+    Ok(FlightInfo { flight_descriptor: descriptor, endpoint, ..info })
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::internal("metadata cannot be written").with_source(error))
+}

@@ -1,0 +1,50 @@
+"""Stores shared by all tests; every test fails on a log line that it did not expect."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from harness import stores
+from harness.node import LIVE
+from harness.stores import Azurite, BlobContainer, Bucket
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Azurite, in memory, for the whole run."""
+    with stores.azurite() as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def container(azurite: Azurite) -> BlobContainer:
+    """A container of one test file's own."""
+    return azurite.container(f"c{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def fresh(azurite: Azurite) -> BlobContainer:
+    """A container of one test's own."""
+    return azurite.container(f"f{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The endpoint of moto's S3 for the whole run."""
+    with stores.moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(moto: str) -> Bucket:
+    """A bucket of one test's own."""
+    return stores.bucket(moto, f"b{uuid.uuid4().hex}")
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """Fail on an unexpected WARN or ERROR line of any node that runs after the test."""
+    yield
+    for node in LIVE:
+        node.check_log()

@@ -1,0 +1,161 @@
+"""An HTTP proxy in front of a store: counts what passes, holds it back, cuts it off."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "proxy-connection"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request that passed."""
+
+    method: str
+    path: str
+    range: str
+    if_match: str
+    status: int
+    bytes: int
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it read an object's bytes."""
+        listing = "comp=list" in self.path or "list-type" in self.path
+        return self.method == "GET" and not listing
+
+
+class Proxy(ThreadingHTTPServer):
+    """Forwards to one store; `seen` grows with each answered request."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, target: str) -> None:
+        """Listen on a free port in front of `target`."""
+        super().__init__(("127.0.0.1", 0), Forward)
+        self.target = target.removeprefix("http://")
+        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+        self.seen: list[Seen] = []
+        self.waiting = 0
+        self.answer_with: int | None = None
+        self.open = threading.Event()
+        self.open.set()
+        self.up = True
+
+    def data(self) -> list[Seen]:
+        """Return the data reads so far."""
+        return [one for one in self.seen if one.is_data]
+
+    def ranges(self) -> Counter[tuple[str, str]]:
+        """Count data reads by object and range."""
+        return Counter((unquote(urlsplit(one.path).path), one.range) for one in self.data())
+
+    def forget(self) -> None:
+        """Start counting anew."""
+        self.seen = []
+
+    @contextmanager
+    def held(self) -> Iterator[threading.Event]:
+        """Hold data reads back until the yielded event is set or the block ends."""
+        self.open.clear()
+        try:
+            yield self.open
+        finally:
+            self.open.set()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Drop every connection without an answer."""
+        self.up = False
+        try:
+            yield
+        finally:
+            self.up = True
+
+    @contextmanager
+    def answering(self, status: int) -> Iterator[None]:
+        """Answer every request with `status`."""
+        self.answer_with = status
+        try:
+            yield
+        finally:
+            self.answer_with = None
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet when a client goes away."""
+
+
+class Forward(BaseHTTPRequestHandler):
+    """Forwards one connection's requests over one connection to the target."""
+
+    protocol_version = "HTTP/1.1"
+    server: Proxy
+    upstream: HTTPConnection | None = None
+
+    def forward(self) -> None:
+        """Send the request on and the answer back."""
+        body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
+        if self.server.answer_with:
+            self.send_response(self.server.answer_with)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            self.note(self.server.answer_with, 0)
+            return
+        if self.command == "GET" and self.headers.get("range"):
+            self.server.waiting += 1
+            self.server.open.wait(60)
+        if not self.server.up:
+            self.close_connection = True
+            return
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+        for attempt in (1, 2):
+            if self.upstream is None:
+                self.upstream = HTTPConnection(self.server.target, timeout=60)
+            try:
+                self.upstream.request(self.command, self.path, body, headers)
+                answer = self.upstream.getresponse()
+                break
+            except (HTTPException, ConnectionError):  # an idle connection was closed
+                self.upstream.close()
+                self.upstream = None
+                if attempt == 2:
+                    raise
+        data = answer.read()
+        self.note(answer.status, len(data))
+        self.send_response_only(answer.status, answer.reason)
+        length = answer.headers.get("content-length") if self.command == "HEAD" else len(data)
+        for name, value in answer.headers.items():
+            if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        self.send_header("content-length", str(length or 0))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PROPFIND = forward  # noqa: N815
+
+    def note(self, status: int, length: int) -> None:
+        """Count the request."""
+        span = self.headers.get("x-ms-range") or self.headers.get("range") or ""
+        match = self.headers.get("if-match") or ""
+        self.server.seen.append(Seen(self.command, self.path, span, match, status, length))
+
+    def log_message(self, *_: object) -> None:
+        """Write no access log."""
+
+
+@contextmanager
+def proxied(target: str) -> Iterator[Proxy]:
+    """Run a proxy in front of `target`."""
+    with Proxy(target) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()

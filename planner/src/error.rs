@@ -1,0 +1,60 @@
+//! Our errors through DataFusion and back, and DataFusion's as ours.
+
+use datafusion::{common::SchemaError, error::DataFusionError};
+use flightcache_cache::Error;
+
+/// Wraps one of our errors so that its kind survives the way through a plan.
+pub(crate) fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// Our error for what DataFusion reports while it plans or runs: one of ours that went through a
+/// plan comes back as it was, what the request caused is `Invalid`, the rest `Internal`.
+pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
+    if let Some(own) = own_error(error) {
+        return own;
+    }
+    let root = error.find_root();
+    let message = first_line(&root.strip_backtrace());
+    match root {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_) => Error::invalid(message),
+        // Evaluation fails on values: a division by zero, a cast that does not fit.
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => Error::invalid(message),
+        DataFusionError::ResourcesExhausted(_) => Error::exhausted(message),
+        _ => Error::internal(message),
+    }
+}
+
+/// The column that the error says does not exist.
+pub(crate) fn missing_column(error: &DataFusionError) -> Option<String> {
+    match error.find_root() {
+        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => Some(field.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn own_error(error: &DataFusionError) -> Option<Error> {
+    let mut current: &(dyn std::error::Error + 'static) = error;
+    loop {
+        if let Some(own) = current.downcast_ref::<Error>() {
+            return Some(own.clone());
+        }
+        if let Some(DataFusionError::External(inner)) = current.downcast_ref::<DataFusionError>()
+            && let Some(own) = inner.downcast_ref::<Error>()
+        {
+            return Some(own.clone());
+        }
+        current = current.source()?;
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}

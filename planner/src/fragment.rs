@@ -1,0 +1,184 @@
+//! Batches cut from the chunks of one row group.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    compute::filter_record_batch,
+    datatypes::{Schema, SchemaRef},
+};
+use datafusion::{
+    error::Result,
+    physical_expr::{PhysicalExpr, projection::Projector},
+};
+use flightcache_cache::{Chunk, Error, PIECE_ROWS};
+use flightcache_protocol::BatchMetadata;
+
+use crate::error::external;
+
+/// Bytes of Arrow data a batch aims at: Flight messages do best between 1 and 4 MiB.
+const TARGET_BATCH_BYTES: usize = 2 << 20;
+/// Bytes above which a batch of more than one row is cut in two.
+const MAX_BATCH_BYTES: usize = 3 << 20;
+const ROWS_KEY: &str = "flightcache.rows";
+
+/// What one file's fragments are evaluated with: expressions over its fetched columns alone.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    /// The fetched columns.
+    pub(crate) input: SchemaRef,
+    /// Rows for which this is not true are dropped.
+    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// From the fetched columns to the output.
+    pub(crate) projector: Projector,
+    /// The schema of the output.
+    pub(crate) output: SchemaRef,
+    /// Whether each batch says in its schema's metadata which rows of the file it covers.
+    pub(crate) row_ranges: bool,
+}
+
+/// The rows of a file that `schema`'s batch covers, where the scan was asked to say so.
+pub fn covered_rows(schema: &Schema) -> Option<BatchMetadata> {
+    let mut numbers = schema.metadata().get(ROWS_KEY)?.split(',');
+    let mut next = || numbers.next()?.parse::<u64>().ok();
+    Some(BatchMetadata {
+        row_group: u32::try_from(next()?).ok()?,
+        first_row: next()?,
+        rows: next()?,
+    })
+}
+
+/// Iterates over the batches of one row group.
+///
+/// Batches are zero-copy slices of the cached pieces wherever neither filter nor projection
+/// computes anything. They are sized by the bytes they hold, not by rows.
+#[derive(Debug)]
+pub(crate) struct FragmentBatches {
+    evaluation: Arc<Evaluation>,
+    columns: Vec<Vec<ArrayRef>>,
+    row_group: u32,
+    /// The fragment's first row, counted from the start of the file.
+    first_row: u64,
+    /// Row ranges of the fragment still to do, as (first, rows); none crosses a piece.
+    todo: VecDeque<(usize, usize)>,
+}
+
+impl FragmentBatches {
+    /// The batches of `rows` rows held by `chunks`, one for each column of `evaluation`'s input.
+    pub(crate) fn try_new(
+        evaluation: Arc<Evaluation>,
+        chunks: &[Chunk],
+        row_group: u32,
+        first_row: u64,
+        rows: usize,
+    ) -> flightcache_cache::Result<Self> {
+        let mut columns = Vec::with_capacity(chunks.len());
+        let mut bytes = 0;
+        for chunk in chunks {
+            let column = chunk.as_column()?;
+            if column.rows() != rows {
+                return Err(Error::internal(format!(
+                    "chunk of column {} holds {} of {rows} rows",
+                    column.field().name(),
+                    column.rows()
+                )));
+            }
+            bytes += chunk.bytes();
+            columns.push(column.pieces().to_vec());
+        }
+        let step = match (rows, bytes) {
+            (0, _) | (_, 0) => PIECE_ROWS,
+            _ => (rows.saturating_mul(TARGET_BATCH_BYTES) / bytes).clamp(1, PIECE_ROWS),
+        };
+        let mut todo = VecDeque::new();
+        for piece in (0..rows).step_by(PIECE_ROWS) {
+            let end = rows.min(piece + PIECE_ROWS);
+            todo.extend((piece..end).step_by(step).map(|first| (first, step.min(end - first))));
+        }
+        Ok(Self { evaluation, columns, row_group, first_row, todo })
+    }
+
+    fn input(&self, first: usize, rows: usize) -> Result<RecordBatch> {
+        let (piece, offset) = (first / PIECE_ROWS, first % PIECE_ROWS);
+        let arrays = self
+            .columns
+            .iter()
+            .map(|pieces| {
+                let array = pieces
+                    .get(piece)
+                    .filter(|array| array.len() >= offset + rows)
+                    .ok_or_else(|| external(Error::internal("chunk lacks a piece")))?;
+                Ok(array.slice(offset, rows))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.evaluation.input), arrays, &options)?)
+    }
+
+    /// The output for a row range; `None` if no row of it matches.
+    fn evaluate(&self, first: usize, rows: usize) -> Result<Option<RecordBatch>> {
+        let mut batch = self.input(first, rows)?;
+        if let Some(filter) = &self.evaluation.filter {
+            let selected = filter.evaluate(&batch)?.into_array(rows)?;
+            let selected = selected
+                .as_boolean_opt()
+                .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
+            match selected.true_count() {
+                0 => return Ok(None),
+                count if count == rows => {}
+                _ => batch = filter_record_batch(&batch, selected)?,
+            }
+        }
+        let batch = self.evaluation.projector.project_batch(&batch)?;
+        let (_, arrays, length) = batch.into_parts();
+        let options = RecordBatchOptions::new().with_row_count(Some(length));
+        let schema = self.output_schema(first, rows);
+        Ok(Some(RecordBatch::try_new_with_options(schema, arrays, &options)?))
+    }
+
+    fn output_schema(&self, first: usize, rows: usize) -> SchemaRef {
+        if !self.evaluation.row_ranges {
+            return Arc::clone(&self.evaluation.output);
+        }
+        let mut schema = self.evaluation.output.as_ref().clone();
+        let range = format!("{},{},{rows}", self.row_group, self.first_row + first as u64);
+        schema.metadata.insert(ROWS_KEY.to_owned(), range);
+        Arc::new(schema)
+    }
+}
+
+impl Iterator for FragmentBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((first, rows)) = self.todo.pop_front() {
+            let batch = match self.evaluate(first, rows) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => continue,
+                Err(error) => return Some(Err(error)),
+            };
+            if rows > 1 && batch.num_rows() > 1 && data_bytes(&batch) > MAX_BATCH_BYTES {
+                let half = rows / 2;
+                self.todo.push_front((first + half, rows - half));
+                self.todo.push_front((first, half));
+                continue;
+            }
+            return Some(Ok(batch));
+        }
+        None
+    }
+}
+
+/// Bytes of the rows of `batch`, without what its buffers hold beside them.
+fn data_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|array| {
+            array
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or_else(|_| array.get_array_memory_size())
+        })
+        .sum()
+}

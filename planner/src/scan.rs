@@ -1,0 +1,386 @@
+//! Plans and reads scans: the main path of a read.
+//!
+//! ```text
+//!  ScanCommand ── plan ──► splits that may hold matching rows, each one endpoint
+//!  a split ────── read ──► DataSourceExec(CachedSource) ──► batches
+//! ```
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+};
+use datafusion::{
+    datasource::{
+        listing::PartitionedFile,
+        physical_plan::{FileGroup, FileScanConfigBuilder},
+        source::DataSourceExec,
+    },
+    execution::{TaskContext, object_store::ObjectStoreUrl},
+    physical_expr::{PhysicalExpr, conjunction, projection::ProjectionExprs},
+    physical_plan::{ExecutionPlan, execute_stream},
+    prelude::{SessionConfig, SessionContext},
+};
+use flightcache_cache::{ChunkSource, Error, FetchRequest, PIECE_ROWS, Result};
+use flightcache_connectors::{Footer, Footers, Snapshot, midpoint};
+use flightcache_protocol::{RowGroupMetadata, ScanCommand, SplitObject, TicketSplit};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+
+use crate::{
+    adapt::FileAdapter,
+    error::from_datafusion,
+    names::near,
+    opener::{FileSplit, columns_of},
+    predicate::PredicateParser,
+    prune,
+    source::CachedSource,
+    table::{DatasetTable, TableObject},
+    tables::Tables,
+};
+
+/// Objects whose footers are looked at together while a scan is planned.
+const OBJECTS_AT_ONCE: usize = 64;
+
+/// Plans and reads scans of cached datasets.
+#[derive(Debug)]
+pub struct Planner {
+    chunks: Arc<dyn ChunkSource>,
+    footers: Arc<Footers>,
+    parser: PredicateParser,
+    tables: Tables,
+    session: Session,
+}
+
+/// What plans run in; DataFusion's own type has no `Debug`.
+struct Session(Arc<TaskContext>);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
+
+/// The batches of a scan.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// A planned scan.
+#[derive(Clone, Debug)]
+pub struct ScanPlan {
+    /// The schema of every batch.
+    pub schema: SchemaRef,
+    /// The splits to read, in path and file order.
+    pub splits: Vec<PlannedSplit>,
+    /// Rows in all, where no filter makes that unknown.
+    pub rows: Option<u64>,
+    /// Whether the splits must be read through one endpoint, since only a reader of all of them
+    /// can tell when the limit is reached.
+    pub single_endpoint: bool,
+}
+
+/// One split of a planned scan.
+#[derive(Clone, Debug)]
+pub struct PlannedSplit {
+    /// What a ticket says of it.
+    pub ticket: TicketSplit,
+    /// The object and those of its row groups that may hold matching rows.
+    pub object: SplitObject,
+    /// Rows to return at most, where a limit ends inside or before this split.
+    pub limit: Option<u64>,
+    /// Rows before any filter and limit.
+    pub rows: u64,
+}
+
+/// A command checked against a table.
+struct Scan {
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    prune: Option<Arc<dyn PhysicalExpr>>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Planner {
+    /// A planner that reads `chunks`, and footers through `footers`.
+    pub fn new(chunks: Arc<dyn ChunkSource>, footers: Arc<Footers>) -> Self {
+        let config = SessionConfig::new().with_batch_size(PIECE_ROWS).with_target_partitions(1);
+        Self {
+            chunks,
+            footers,
+            parser: PredicateParser::new(),
+            tables: Tables::default(),
+            session: Session(SessionContext::new_with_config(config).task_ctx()),
+        }
+    }
+
+    /// The table of a snapshot, built once and kept while it is used.
+    ///
+    /// # Errors
+    /// What reading the footers gives; `Data` naming a file whose schema cannot be reconciled.
+    pub async fn table(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<DatasetTable>> {
+        self.tables.get(snapshot, &self.footers).await
+    }
+
+    /// The schema of the batches that `command` gives.
+    ///
+    /// # Errors
+    /// `Invalid` naming a column that does not exist or a predicate that does not type.
+    pub fn schema(&self, table: &DatasetTable, command: &ScanCommand) -> Result<SchemaRef> {
+        Ok(self.check(table, command)?.schema)
+    }
+
+    /// Plans `command`: the splits that may hold matching rows, pruned by partition values,
+    /// statistics and page indexes.
+    ///
+    /// # Errors
+    /// `Invalid` naming a column that does not exist or a predicate that does not type; what
+    /// reading a footer gives.
+    pub async fn plan(&self, table: &DatasetTable, command: &ScanCommand) -> Result<ScanPlan> {
+        let scan = self.check(table, command)?;
+        let planning = table.objects.iter().map(|object| self.plan_object(table, &scan, object));
+        let splits: Vec<Vec<PlannedSplit>> = stream::iter(planning.collect::<Vec<_>>())
+            .buffered(OBJECTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut splits: Vec<PlannedSplit> = splits.into_iter().flatten().collect();
+        let single_endpoint = scan.filter.is_some() && command.limit.is_some();
+        let mut rows = None;
+        if scan.filter.is_none() {
+            rows = Some(limit_splits(&mut splits, command.limit));
+        }
+        Ok(ScanPlan { schema: scan.schema, splits, rows, single_endpoint })
+    }
+
+    /// Reads one split of `command`, or all of them if `split` is absent, at most `limit` rows.
+    ///
+    /// Each batch tells which rows of the file it covers; see
+    /// [`covered_rows`](crate::covered_rows). The stream does its work where it is polled.
+    ///
+    /// # Errors
+    /// `Stale` if the table has no such object version; `Invalid` as [`plan`](Self::plan).
+    pub fn read(
+        &self,
+        table: &DatasetTable,
+        command: &ScanCommand,
+        split: Option<&TicketSplit>,
+        limit: Option<u64>,
+    ) -> Result<(SchemaRef, BatchStream)> {
+        let scan = self.check(table, command)?;
+        let files = match split {
+            Some(split) => {
+                let object = table.object(&split.path, &split.etag, split.size)?;
+                vec![partitioned_file(object, split.start..split.end)]
+            }
+            None => table
+                .objects
+                .iter()
+                .flat_map(|object| {
+                    let ranges = object.splits.iter();
+                    ranges.map(|range| partitioned_file(object, range.row_groups.clone()))
+                })
+                .collect(),
+        };
+        let plan = self.scan_plan(table, &scan, files, limit)?;
+        let batches = execute_stream(plan, Arc::clone(&self.session.0))
+            .map_err(|error| from_datafusion(&error))?
+            .map(|batch| batch.map_err(|error| from_datafusion(&error)));
+        Ok((scan.schema, batches.boxed()))
+    }
+
+    /// The chunks that `command` reads, one request a fragment, for warming.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub async fn fragments(
+        &self,
+        table: &DatasetTable,
+        command: &ScanCommand,
+    ) -> Result<Vec<FetchRequest>> {
+        let scan = self.check(table, command)?;
+        let plan = self.plan(table, command).await?;
+        let mut requests = Vec::new();
+        for split in plan.splits {
+            let ticket = &split.ticket;
+            let object = table.object(&ticket.path, &ticket.etag, ticket.size)?;
+            let footer = self.footers.get(&object.object.id).await?;
+            let columns = self
+                .file_columns(table, &scan, object, &footer)
+                .map_err(|error| from_datafusion(&error))?;
+            requests.extend(split.object.row_groups.iter().map(|row_group| {
+                FetchRequest::columns(Arc::clone(&object.object.id), row_group.ordinal, &columns)
+            }));
+        }
+        Ok(requests)
+    }
+
+    fn check(&self, table: &DatasetTable, command: &ScanCommand) -> Result<Scan> {
+        let schema = table.schema();
+        let parse = |what, sql: &Option<String>| {
+            sql.as_ref().map(|sql| self.parser.parse(what, sql, schema)).transpose()
+        };
+        let projection = projection(schema, command.columns.as_deref())?;
+        let projected = schema
+            .project(&projection)
+            .map_err(|error| Error::internal("projection failed").with_source(error))?;
+        Ok(Scan {
+            filter: parse("filter", &command.filter)?,
+            prune: parse("prune", &command.prune)?,
+            projection,
+            schema: Arc::new(projected),
+        })
+    }
+
+    async fn plan_object(
+        &self,
+        table: &DatasetTable,
+        scan: &Scan,
+        object: &TableObject,
+    ) -> Result<Vec<PlannedSplit>> {
+        let footer = self.footers.get(&object.object.id).await?;
+        let hint =
+            file_hint(table, scan, object, &footer).map_err(|error| from_datafusion(&error))?;
+        let mut planned = Vec::with_capacity(object.splits.len());
+        for split in &object.splits {
+            let kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
+            let row_groups: Vec<_> = kept
+                .into_iter()
+                .filter_map(|ordinal| row_group_metadata(&footer, ordinal))
+                .collect();
+            if row_groups.is_empty() {
+                continue;
+            }
+            let id = &object.object.id;
+            planned.push(PlannedSplit {
+                rows: row_groups.iter().map(|row_group| row_group.rows).sum(),
+                ticket: TicketSplit {
+                    path: id.path.clone(),
+                    etag: id.etag.clone(),
+                    size: id.size,
+                    start: split.row_groups.start,
+                    end: split.row_groups.end,
+                },
+                object: SplitObject {
+                    path: id.path.clone(),
+                    size: id.size,
+                    etag: id.etag.clone(),
+                    row_groups,
+                },
+                limit: None,
+            });
+        }
+        Ok(planned)
+    }
+
+    fn scan_plan(
+        &self,
+        table: &DatasetTable,
+        scan: &Scan,
+        files: Vec<PartitionedFile>,
+        limit: Option<u64>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = CachedSource::new(
+            Arc::clone(&self.chunks),
+            Arc::clone(&self.footers),
+            table.schema.clone(),
+        )
+        .with_filter(scan.filter.clone())
+        .with_prune(scan.prune.clone())
+        .with_row_ranges();
+        // The URL names a store that is always registered and never read: chunks come from the cache.
+        let config =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+                .with_projection_indices(Some(scan.projection.clone()))
+                .map_err(|error| from_datafusion(&error))?
+                .with_file_groups(vec![FileGroup::new(files)])
+                .with_limit(limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)))
+                .with_preserve_order(true)
+                .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn file_columns(
+        &self,
+        table: &DatasetTable,
+        scan: &Scan,
+        object: &TableObject,
+        footer: &Footer,
+    ) -> datafusion::error::Result<Vec<u32>> {
+        let adapter = file_adapter(table, object, footer)?;
+        let filter = scan.filter.clone().map(|filter| adapter.expr(filter)).transpose()?;
+        let projection = ProjectionExprs::from_indices(&scan.projection, table.schema());
+        let projection = adapter.projection(projection)?;
+        let columns = columns_of(filter.into_iter().chain(projection.expr_iter()));
+        Ok(columns.into_iter().map(|column| column as u32).collect())
+    }
+}
+
+fn file_adapter(
+    table: &DatasetTable,
+    object: &TableObject,
+    footer: &Footer,
+) -> datafusion::error::Result<FileAdapter> {
+    FileAdapter::try_new(&table.schema, Arc::clone(&footer.schema), &object.partition_values)
+}
+
+/// What may prune row groups of one file: filter and hint together, over the file's own schema.
+fn file_hint(
+    table: &DatasetTable,
+    scan: &Scan,
+    object: &TableObject,
+    footer: &Footer,
+) -> datafusion::error::Result<Option<Arc<dyn PhysicalExpr>>> {
+    let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
+    if hints.is_empty() {
+        return Ok(None);
+    }
+    file_adapter(table, object, footer)?.expr(conjunction(hints)).map(Some)
+}
+
+fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>> {
+    let Some(columns) = columns else { return Ok((0..schema.fields().len()).collect()) };
+    let mut seen = HashSet::new();
+    columns
+        .iter()
+        .map(|name| {
+            if !seen.insert(name) {
+                return Err(Error::invalid(format!("column `{name}` is asked for twice")));
+            }
+            schema.index_of(name).map_err(|_| {
+                let known = schema.fields().iter().map(|field| field.name().as_str());
+                Error::invalid(format!(
+                    "column `{name}` does not exist in the dataset{}",
+                    near(name, known)
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Gives each split its share of `limit` and drops those with none; the rows in all.
+fn limit_splits(splits: &mut Vec<PlannedSplit>, limit: Option<u64>) -> u64 {
+    let mut left = limit.unwrap_or(u64::MAX);
+    splits.retain_mut(|split| {
+        let wanted = left > 0;
+        if split.rows > left {
+            split.limit = Some(left);
+        }
+        left = left.saturating_sub(split.rows);
+        wanted
+    });
+    splits.iter().map(|split| split.limit.unwrap_or(split.rows)).sum()
+}
+
+fn partitioned_file(object: &TableObject, row_groups: std::ops::Range<u32>) -> PartitionedFile {
+    let id = &object.object.id;
+    PartitionedFile::new(id.path.clone(), id.size)
+        .with_partition_values(object.partition_values.clone())
+        .with_extension(FileSplit { object: Arc::clone(id), row_groups })
+}
+
+fn row_group_metadata(footer: &Footer, ordinal: u32) -> Option<RowGroupMetadata> {
+    let group = footer.metadata.row_groups().get(ordinal as usize)?;
+    Some(RowGroupMetadata {
+        ordinal,
+        rows: u64::try_from(group.num_rows()).unwrap_or(0),
+        midpoint: midpoint(footer, ordinal)?,
+    })
+}
