@@ -78,7 +78,7 @@ def test_admin_answers_while_the_origin_hangs(container: BlobContainer) -> None:
         with serving(datasets, [store(container, proxy.endpoint)]) as one, one.client() as client:
             descriptor = flight.FlightDescriptor.for_path("lineitem")
             options = flight.FlightCallOptions(timeout=1)
-            with pytest.raises(flight.FlightTimedOutError):
+            with pytest.raises((flight.FlightTimedOutError, flight.FlightCancelledError)):
                 client.flight.get_flight_info(descriptor, options)
             assert one.get("/livez")[0] == 200
             assert "flightcache_" in one.get("/metrics")[1]

@@ -120,7 +120,6 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "encrypted_columns": lambda: encrypted(plain_footer=True),
     "no_parquet": lambda: b"id,name\n1,x\n" * 100,
     "tiny": lambda: b"PAR1",
-    "empty_file": lambda: b"",
     "only_magic": lambda: b"PAR1\0\0\0\0PAR1",
 }
 

@@ -96,7 +96,8 @@ def test_url_from_the_environment(node: Node) -> None:
 
 
 def test_datasets(node: Node) -> None:
-    """Every dataset by name."""
+    """Every dataset by name, those that cannot be read too."""
+    node.allowed.append("bad/0.parquet")
     out = ask(node, "datasets").stdout
     assert "nation" in out
     assert "bad" in out
@@ -105,7 +106,8 @@ def test_datasets(node: Node) -> None:
 def test_stats_warm_refresh_evict(node: Node) -> None:
     """Each does what its action does, and says so."""
     ask(node, "evict", "nation")
-    ask(node, "warm", "nation", "--columns", "n_name")
+    done = run("warm", "nation", "--columns", "n_name", "--url", node.flight)
+    assert done.returncode == 0, done.stderr
     before = node.stats()
     ask(node, "scan", "nation", "--columns", "n_name")
     assert node.stats()["origin"]["requests"] == before["origin"]["requests"]

@@ -1,17 +1,19 @@
 """What the cache is for: Blob is read once, whoever asks, however often, across restarts."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness.node import Dataset, Node, Store, serving, store
 from harness.process import poll
 from harness.proxy import Proxy, proxied
 from harness.stores import BlobContainer
-from harness.tables import assert_same, pieces, tpch
+from harness.tables import assert_same, parquet, pieces, tpch
 
 READERS = 64
 
@@ -208,16 +210,37 @@ def spoil(files: list[Path], damage: str) -> None:
         )
 
 
-def test_ceilings_hold(lineitem: tuple[list[Dataset], list[Store]], tmp_path: Path) -> None:
+def test_ceilings_hold(container: BlobContainer, tmp_path: Path) -> None:
     """Small tiers evict and stay below their capacity, and reads stay right."""
+    table = tpch("lineitem")
+    for index in range(4):
+        container.put(f"more/{index}.parquet", parquet(table, row_group_size=10_000))
     cache = disk(tmp_path) | {"memory": "16MiB", "disk": "4MiB"}
-    with serving(*lineitem, cache=cache) as node, node.client() as client:
+    datasets = [Dataset("more", container.url("more/"))]
+    with serving(datasets, [store(container)], cache=cache) as node, node.client() as client:
         for _ in range(2):
-            assert_same(client.read("lineitem"), tpch("lineitem"))
+            assert_same(client.read("more"), pa.concat_tables([table] * 4))
             stats = node.stats()
             assert stats["memory"]["bytes"] <= stats["memory"]["capacity"] == 16 << 20
             assert stats["disk"]["bytes"] <= stats["disk"]["capacity"] == 4 << 20
-        used = sum(
-            path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()
-        )
-        assert used <= 4 << 20
+        settled(node)
+        assert node.stats()["memory"]["evictions"] > 0
+        assert node.stats()["disk"]["evictions"] > 0
+        files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in files) <= 4 << 20
+
+
+def test_a_lost_cache_folder_fails_no_read(
+    lineitem: tuple[list[Dataset], list[Store]], tmp_path: Path
+) -> None:
+    """Where cache files can no longer be written or read, reads go on and a counter says so."""
+    cache = disk(tmp_path)
+    with serving(*lineitem, cache=cache) as node, node.client() as client:
+        client.read("lineitem", columns=["l_tax"])
+        settled(node)
+        shutil.rmtree(tmp_path / "cache")
+        (tmp_path / "cache").write_text("in the way")
+        with node.expect_log("(?i)cache"):
+            assert_same(client.read("lineitem"), tpch("lineitem"))
+            poll("write errors", lambda: node.stats()["disk"]["write_errors"])
+        assert_same(client.read("lineitem"), tpch("lineitem"))

@@ -36,6 +36,7 @@ HIDDEN = [
     ".part.parquet.crc",
     "deep/.hidden/x.parquet",
     "empty/",
+    "empty.parquet",
 ]
 
 
@@ -45,7 +46,7 @@ def node(container: BlobContainer) -> Iterator[Node]:
     for index, name in enumerate(NAMES):
         container.put(f"names/{name}", parquet(rows(10 * index)))
     for name in HIDDEN:
-        container.put(f"names/{name}", b"" if name.endswith("/") else b"not Parquet at all")
+        container.put(f"names/{name}", b"" if name.startswith("empty") else b"not Parquet at all")
     for year in (2023, 2024):
         for place in ("Praha 1", "New York/NY", "x=y"):
             folder = f"hive/year={year}/place={quote(place, safe='')}"
@@ -81,7 +82,7 @@ SCHEMAS = {
 
 
 def test_every_name_is_read_and_nothing_hidden(client: Client) -> None:
-    """Names with spaces, percent signs and any script; `_` and `.` are skipped in every folder."""
+    """Any name is read; `_`, `.` and objects without a byte are skipped in every folder."""
     got = client.read("names")
     expected = pa.concat_tables([rows(10 * index) for index in range(len(NAMES))])
     assert_same(ordered(got, "n"), expected)
@@ -162,8 +163,8 @@ def test_filters_reach_across_schemas(client: Client) -> None:
     assert client.read("schemas", filter="old = 'z'", columns=["new"])["new"].to_pylist() == [3.5]
 
 
-def test_irreconcilable_schemas_name_the_file(client: Client) -> None:
+def test_irreconcilable_schemas_name_the_file(node: Node, client: Client) -> None:
     """A column that is a number here and a struct there is the data's fault."""
-    with raises_kind("Data", "clash/", ".parquet", "x"):
+    with node.expect_log("clash/"), raises_kind("Data", "clash/", ".parquet", "x"):
         client.info("clash")
     assert pc.sum(client.read("one_file")["n"]).as_py() == 10

@@ -46,6 +46,13 @@ def without_row_groups() -> bytes:
     return sink.getvalue()
 
 
+# Where the parquet crate takes more, or less, from the Arrow schema in the file than pyarrow does:
+# the same days and moments, under another type.
+OTHER_TYPES = {
+    "date64": pa.date64(),
+    "timestamp_s_zone": pa.timestamp("ms", "UTC"),
+}
+
 FILES: dict[str, Callable[[], bytes]] = {
     "wide": wide,
     "many_row_groups": many_row_groups,
@@ -67,6 +74,9 @@ def check(client: Client, container: BlobContainer, name: str, data: bytes) -> N
     """Put the file and read it, cold and then warm."""
     container.put(f"{name}/file.parquet", data)
     expected = plain(pq.read_table(io.BytesIO(data)))
+    if other := OTHER_TYPES.get(name):
+        fields = [pa.field(one.name, other, one.nullable) for one in expected.schema]
+        expected = expected.cast(pa.schema(fields))
     assert_same(client.read(name), expected)
     assert_same(client.read(name), expected)
 

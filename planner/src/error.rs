@@ -1,6 +1,8 @@
 //! Our errors through DataFusion and back, and DataFusion's as ours.
 
-use datafusion::{common::SchemaError, error::DataFusionError};
+use datafusion::{
+    common::SchemaError, error::DataFusionError, sql::sqlparser::parser::ParserError,
+};
 use flightcache_cache::Error;
 
 /// Wraps one of our errors so that its kind survives the way through a plan.
@@ -15,15 +17,19 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
         return own;
     }
     let root = error.find_root();
-    let message = first_line(&root.strip_backtrace());
+    let message = match root {
+        DataFusionError::SQL(error, _) => parse_error(error),
+        other => first_line(&other.strip_backtrace()),
+    };
     match root {
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
         | DataFusionError::SchemaError(..)
         | DataFusionError::NotImplemented(_)
-        | DataFusionError::Configuration(_) => Error::invalid(message),
+        | DataFusionError::Configuration(_)
         // Evaluation fails on values: a division by zero, a cast that does not fit.
-        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => Error::invalid(message),
+        | DataFusionError::ArrowError(..)
+        | DataFusionError::Execution(_) => Error::invalid(message),
         DataFusionError::ResourcesExhausted(_) => Error::exhausted(message),
         _ => Error::internal(message),
     }
@@ -52,6 +58,17 @@ fn own_error(error: &DataFusionError) -> Option<Error> {
             return Some(own.clone());
         }
         current = current.source()?;
+    }
+}
+
+/// What the parser says and where; it has no position for what ends too early.
+fn parse_error(error: &ParserError) -> String {
+    let (ParserError::TokenizerError(message) | ParserError::ParserError(message)) = error else {
+        return "is nested too deeply".to_owned();
+    };
+    match message.strip_suffix(", found: EOF") {
+        Some(expected) => format!("{expected}, found nothing at its end"),
+        None => first_line(message),
     }
 }
 

@@ -202,8 +202,7 @@ impl Planner {
             let ticket = &split.ticket;
             let object = table.object(&ticket.path, &ticket.etag, ticket.size)?;
             let footer = self.footers.get(&object.object.id).await?;
-            let columns = self
-                .file_columns(table, &scan, object, &footer)
+            let columns = file_columns(table, &scan, object, &footer)
                 .map_err(|error| from_datafusion(&error))?;
             requests.extend(split.object.row_groups.iter().map(|row_group| {
                 FetchRequest::columns(Arc::clone(&object.object.id), row_group.ordinal, &columns)
@@ -296,21 +295,21 @@ impl Planner {
                 .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
 
-    fn file_columns(
-        &self,
-        table: &DatasetTable,
-        scan: &Scan,
-        object: &TableObject,
-        footer: &Footer,
-    ) -> datafusion::error::Result<Vec<u32>> {
-        let adapter = file_adapter(table, object, footer)?;
-        let filter = scan.filter.clone().map(|filter| adapter.expr(filter)).transpose()?;
-        let projection = ProjectionExprs::from_indices(&scan.projection, table.schema());
-        let projection = adapter.projection(projection)?;
-        let columns = columns_of(filter.into_iter().chain(projection.expr_iter()));
-        Ok(columns.into_iter().map(|column| column as u32).collect())
-    }
+/// Ordinals of the columns of one file that a scan needs.
+fn file_columns(
+    table: &DatasetTable,
+    scan: &Scan,
+    object: &TableObject,
+    footer: &Footer,
+) -> datafusion::error::Result<Vec<u32>> {
+    let adapter = file_adapter(table, object, footer)?;
+    let filter = scan.filter.clone().map(|filter| adapter.expr(filter)).transpose()?;
+    let projection = ProjectionExprs::from_indices(&scan.projection, table.schema());
+    let projection = adapter.projection(projection)?;
+    let columns = columns_of(filter.into_iter().chain(projection.expr_iter()));
+    Ok(columns.into_iter().map(|column| column as u32).collect())
 }
 
 fn file_adapter(

@@ -35,16 +35,13 @@ impl SchemaUnion {
             self.metadata.retain(|key, value| schema.metadata().get(key) == Some(value));
         }
         for field in schema.fields() {
-            match self.positions.get(field.name()).and_then(|&at| self.fields.get_mut(at)) {
-                Some(known) => {
-                    *known =
-                        merge(known, field).ok_or_else(|| irreconcilable(known, field, path))?;
-                }
-                None => {
-                    self.positions.insert(field.name().clone(), self.fields.len());
-                    let nullable = field.is_nullable() || !self.merged.is_empty();
-                    self.fields.push(Arc::new(field.as_ref().clone().with_nullable(nullable)));
-                }
+            let known = self.positions.get(field.name()).and_then(|&at| self.fields.get_mut(at));
+            if let Some(known) = known {
+                *known = merge(known, field).ok_or_else(|| irreconcilable(known, field, path))?;
+            } else {
+                self.positions.insert(field.name().clone(), self.fields.len());
+                let nullable = field.is_nullable() || !self.merged.is_empty();
+                self.fields.push(Arc::new(field.as_ref().clone().with_nullable(nullable)));
             }
         }
         for known in &mut self.fields {

@@ -8,6 +8,7 @@
 
 mod cache;
 mod check;
+mod depth;
 mod estimate;
 mod origin;
 pub(crate) mod parse;

@@ -12,7 +12,12 @@ use parquet::{
     },
 };
 
-use super::{Footer, check::check, plain::plain_schema};
+use super::{
+    Footer,
+    check::check,
+    depth::{MAX_DEPTH, is_too_deep},
+    plain::plain_schema,
+};
 
 /// Bytes at the end of every Parquet file: length of the metadata and magic.
 pub(crate) const TAIL_BYTES: u64 = 8;
@@ -57,6 +62,7 @@ pub(crate) fn chunk_start(
     metadata_start: u64,
     max_bytes: u64,
 ) -> Result<u64> {
+    check_depth(object, tail, metadata_start)?;
     let metadata = parse_metadata(object, tail, PageIndexPolicy::Skip)?;
     check(&metadata, object, max_bytes)?;
     let columns = || metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
@@ -86,6 +92,7 @@ pub(crate) fn parse(object: &Arc<ObjectId>, tail: Bytes, max_bytes: u64) -> Resu
     if (tail.len() as u64) < object.size - start {
         return Err(Error::internal(format!("footer of {object} is cut")));
     }
+    check_depth(object, &tail, start)?;
     // Page indexes only ever save work: a file is read without broken or distant ones.
     let indexed = parse_metadata(object, &tail, PageIndexPolicy::Optional);
     let metadata = indexed.or_else(|_| parse_metadata(object, &tail, PageIndexPolicy::Skip))?;
@@ -121,6 +128,16 @@ pub(crate) fn broken(object: &ObjectId, error: &impl std::fmt::Display) -> Error
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
     Error::data(format!("object {object} is broken: {line}"))
+}
+
+fn check_depth(object: &ObjectId, tail: &[u8], metadata_start: u64) -> Result<()> {
+    let length = usize::try_from(object.size - metadata_start).unwrap_or(usize::MAX);
+    let metadata = tail.len().checked_sub(length).and_then(|start| tail.get(start..));
+    if metadata.is_some_and(is_too_deep) {
+        let most = MAX_DEPTH;
+        return Err(Error::data(format!("object {object} has a schema over {most} levels deep")));
+    }
+    Ok(())
 }
 
 fn parse_metadata(

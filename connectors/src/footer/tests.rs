@@ -9,7 +9,8 @@ use parquet::{
     basic::Compression,
     file::{
         metadata::{
-            FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData,
+            ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter,
+            RowGroupMetaData,
         },
         properties::WriterProperties,
     },
@@ -173,6 +174,19 @@ async fn absurd_claims_are_refused() {
 }
 
 #[tokio::test]
+async fn a_schema_without_bottom_is_refused() {
+    let world = World::new(impatient());
+    let metadata = super::depth::nested(200_000);
+    let length = (metadata.len() as u32).to_le_bytes();
+    refused(&world, [b"PAR1", &metadata[..], &length, b"PAR1"].concat(), "levels deep").await;
+    let metadata = super::depth::nested(super::depth::MAX_DEPTH - 1);
+    let length = (metadata.len() as u32).to_le_bytes();
+    let file = [b"PAR1", &metadata[..], &length, b"PAR1"].concat();
+    let id = world.object("deep", file).await;
+    assert_eq!(world.footers.get(&id).await.unwrap().schema.fields().len(), 1);
+}
+
+#[tokio::test]
 async fn splits_and_midpoints_come_from_the_footer_alone() {
     let world = World::new(impatient());
     let text = StringArray::from_iter_values((0..4000).map(|row| format!("{row:032}")));
@@ -199,7 +213,7 @@ async fn splits_and_midpoints_come_from_the_footer_alone() {
     for ordinal in 0..4 {
         let group = footer.row_group(ordinal).unwrap();
         let first = group.column(0).dictionary_page_offset().unwrap();
-        let half: i64 = group.columns().iter().map(|column| column.compressed_size()).sum();
+        let half: i64 = group.columns().iter().map(ColumnChunkMetaData::compressed_size).sum();
         assert_eq!(midpoint(&footer, ordinal), Some((first + half / 2) as u64));
     }
     assert_eq!(midpoint(&footer, 4), None);

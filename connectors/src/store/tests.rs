@@ -1,6 +1,6 @@
 //! Spellings of URLs, options, and what errors say.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, fmt::Write};
 
 use flightcache_cache::ErrorKind;
 use tokio::{
@@ -35,7 +35,7 @@ fn everything(error: &Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut next = error.source();
     while let Some(source) = next {
-        text.push_str(&format!("{source} {source:?}"));
+        let _ = write!(text, "{source} {source:?}");
         next = source.source();
     }
     text

@@ -15,9 +15,10 @@ use super::encode::FlightMessage;
 
 /// A message with what must be held until it is on its way.
 #[derive(Debug)]
-pub(crate) struct Outgoing<P> {
-    pub(crate) message: FlightMessage,
-    pub(crate) permit: P,
+pub(super) struct Outgoing<P> {
+    pub(super) message: FlightMessage,
+    /// Never read: dropped when the transport has taken the message.
+    pub(super) _permit: P,
 }
 
 /// A body that sends what a producer task hands over.
@@ -27,7 +28,7 @@ pub(crate) struct Outgoing<P> {
 /// if the producer says so: one that vanishes, by a panic or a shutdown, ends it as an error, so a
 /// client never takes a part for the whole.
 #[derive(Debug)]
-pub(crate) struct StreamBody<P> {
+pub(super) struct StreamBody<P> {
     messages: Receiver<Result<Outgoing<P>, Status>>,
     current: Option<Outgoing<P>>,
     ended: bool,
@@ -36,7 +37,7 @@ pub(crate) struct StreamBody<P> {
 impl<P: Send + Unpin + 'static> StreamBody<P> {
     /// The response that sends what arrives in `messages`, until an `Err`: `Status::ok` there is
     /// the good end.
-    pub(crate) fn response(
+    pub(super) fn response(
         messages: Receiver<Result<Outgoing<P>, Status>>,
     ) -> http::Response<tonic::body::Body> {
         let body = Self { messages, current: None, ended: false };
@@ -106,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_ends_well_only_if_its_producer_says_so() {
-        let message = || Ok(Outgoing { message: FlightMessage::default(), permit: () });
+        let message = || Ok(Outgoing { message: FlightMessage::default(), _permit: () });
         assert_eq!(grpc_status(vec![message(), Err(Status::ok(""))]).await, "0");
         assert_eq!(grpc_status(vec![message()]).await, "14");
         assert_eq!(grpc_status(vec![Err(Status::aborted("moved on"))]).await, "10");

@@ -18,19 +18,19 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// One gRPC message with a `FlightData` in it, as the byte runs that go on the wire in order.
 #[derive(Clone, Debug, Default)]
-pub struct FlightMessage {
+pub(super) struct FlightMessage {
     runs: VecDeque<Bytes>,
     bytes: usize,
 }
 
 impl FlightMessage {
     /// Bytes of the message on the wire.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The next run of bytes.
-    pub fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
         self.runs.pop_front()
     }
 }
@@ -39,7 +39,7 @@ impl FlightMessage {
 ///
 /// The IPC encoder of arrow gives the encapsulated messages as buffers that alias the arrays;
 /// they are put into gRPC and protobuf framing as they are.
-pub struct FlightEncoder {
+pub(super) struct FlightEncoder {
     encoder: StreamEncoder,
 }
 
@@ -48,7 +48,7 @@ impl FlightEncoder {
     ///
     /// # Errors
     /// `Invalid` if the schema cannot be sent.
-    pub fn try_new(schema: &Schema) -> Result<Self> {
+    pub(super) fn try_new(schema: &Schema) -> Result<Self> {
         let options =
             IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Resend);
         let encoder = StreamEncoder::try_new_with_options(schema, options)
@@ -61,7 +61,7 @@ impl FlightEncoder {
     ///
     /// # Errors
     /// `Internal` if the batch cannot be encoded.
-    pub fn encode(
+    pub(super) fn encode(
         &mut self,
         batch: &RecordBatch,
         app_metadata: &[u8],
@@ -77,7 +77,7 @@ impl FlightEncoder {
     ///
     /// # Errors
     /// `Internal` if the schema cannot be encoded.
-    pub fn finish(self) -> Result<Vec<FlightMessage>> {
+    pub(super) fn finish(self) -> Result<Vec<FlightMessage>> {
         let buffers = self
             .encoder
             .finish()

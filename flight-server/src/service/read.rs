@@ -137,7 +137,7 @@ async fn send_all(node: &Node, sender: &Sender, messages: Vec<FlightMessage>) ->
     for message in messages {
         let Some(permit) = reserve(node, sender, message.bytes()).await? else { return Ok(false) };
         node.flight.bytes.fetch_add(message.bytes() as u64, Ordering::Relaxed);
-        if sender.send(Ok(Outgoing { message, permit })).await.is_err() {
+        if sender.send(Ok(Outgoing { message, _permit: permit })).await.is_err() {
             return Ok(false);
         }
     }

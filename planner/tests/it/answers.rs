@@ -1,0 +1,153 @@
+//! Answers equal those of DataFusion over the same files, whatever is pruned.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
+use flightcache_protocol::ScanCommand;
+
+use crate::harness::{Harness, assert_rows};
+
+fn batch(from: i64, rows: i64) -> RecordBatch {
+    let id = Int64Array::from_iter_values(from..from + rows);
+    let x: Float64Array = (from..from + rows)
+        .map(|i| match i % 7 {
+            0 => None,
+            1 => Some(f64::NAN),
+            2 => Some(-0.0),
+            _ => Some(i as f64 / 10.0),
+        })
+        .collect();
+    let word: StringArray =
+        (from..from + rows).map(|i| (i % 5 > 0).then(|| format!("w{:04}", i))).collect();
+    let day = Date32Array::from_iter_values((from..from + rows).map(|i| i as i32 / 3));
+    RecordBatch::try_from_iter_with_nullable([
+        ("id", Arc::new(id) as ArrayRef, false),
+        ("x", Arc::new(x), true),
+        ("Word", Arc::new(word), true),
+        ("day", Arc::new(day), false),
+    ])
+    .unwrap()
+}
+
+async fn harness() -> Harness {
+    let harness = Harness::new();
+    harness.write("a.parquet", &batch(0, 500), 100).await;
+    harness.write("b/2.parquet", &batch(500, 130), 50).await;
+    harness
+}
+
+#[tokio::test]
+async fn filters_return_what_datafusion_returns() {
+    let harness = harness().await;
+    for filter in [
+        "id = 17",
+        "id >= 90 AND id < 110",
+        "id < 0",
+        "id IN (3, 333, 629)",
+        "x > 5.0",
+        "x >= 62.0",
+        "x < 0.5",
+        "x = -0.0",
+        "NOT (x < 62.0)",
+        "x <> 3.0 AND id < 20",
+        "x BETWEEN 10.0 AND 11.0",
+        "x IS NULL",
+        "x IS NOT NULL AND id > 600",
+        "isnan(x) AND id < 50",
+        "\"Word\" = 'w0042'",
+        "\"Word\" LIKE 'w06%'",
+        "\"Word\" IS NULL AND id > 590",
+        "day = DATE '1970-03-01'",
+        "day > DATE '1970-07-01'",
+        "id + 1 = 100",
+        "id = 1 OR x > 62.5",
+        "true",
+        "false",
+        "NULL",
+        "CAST(id AS VARCHAR) = '7'",
+    ] {
+        let command =
+            ScanCommand { filter: Some(filter.to_owned()), ..ScanCommand::dataset("data") };
+        let expected = harness.expected("*", filter).await;
+        assert_rows(filter, &harness.rows(&command).await.unwrap(), &expected);
+
+        let columns = ["day", "id"].map(str::to_owned).to_vec();
+        let command = ScanCommand { columns: Some(columns), ..command };
+        let expected = harness.expected("day, id", filter).await;
+        assert_rows(filter, &harness.rows(&command).await.unwrap(), &expected);
+    }
+}
+
+#[tokio::test]
+async fn a_hint_prunes_row_groups_and_no_single_row() {
+    let harness = harness().await;
+    let hint = ScanCommand { prune: Some("id = 17".to_owned()), ..ScanCommand::dataset("data") };
+    let rows = harness.rows(&hint).await.unwrap();
+    assert_rows("hint", &rows, &harness.expected("*", "id < 100").await);
+}
+
+#[tokio::test]
+async fn files_of_other_schemas_are_read_as_the_union() {
+    let harness = Harness::new();
+    harness.write("year=2023/m=01/a.parquet", &batch(0, 20), 10).await;
+    let other = RecordBatch::try_from_iter([
+        ("extra", Arc::new(StringArray::from_iter_values(["p", "q"])) as ArrayRef),
+        ("id", Arc::new(Int32Array::from_iter_values([5, 1_000])) as ArrayRef),
+    ])
+    .unwrap();
+    harness.write("year=2024/m=02/b.parquet", &other, 10).await;
+    let columns = ["extra", "id", "year", "m"].map(str::to_owned).to_vec();
+    let read = |filter: &str| ScanCommand {
+        filter: Some(filter.to_owned()),
+        columns: Some(columns.clone()),
+        ..ScanCommand::dataset("data")
+    };
+    let found = harness.rows(&read("id = 5")).await.unwrap();
+    assert_eq!(found, ["| p | 5 | 2024 | 2 |", "| | 5 | 2023 | 1 |"]);
+    let found = harness.rows(&read("year = 2024 AND extra = 'q'")).await.unwrap();
+    assert_eq!(found, ["| q | 1000 | 2024 | 2 |"]);
+    assert!(harness.rows(&read("x > 0 AND year > 2023")).await.unwrap().is_empty());
+    let only = harness.plan(&read("m = 2")).await.unwrap();
+    assert_eq!(only.splits.len(), 1);
+    assert_eq!(only.splits[0].object.path, "data/year=2024/m=02/b.parquet");
+}
+
+#[tokio::test]
+async fn names_are_taken_as_written_then_in_lower_case() {
+    let harness = harness().await;
+    for filter in ["Word = 'w0042'", "\"Word\" = 'w0042'", "ID = 42"] {
+        let command =
+            ScanCommand { filter: Some(filter.to_owned()), ..ScanCommand::dataset("data") };
+        assert_eq!(harness.rows(&command).await.unwrap().len(), 1, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn bad_predicates_and_columns_say_what_is_wrong() {
+    let harness = harness().await;
+    for (filter, named) in [
+        ("id >", "at its end"),
+        ("idd = 1", "`id`"),
+        ("id + 1", "Int64"),
+        ("id = ) 1", "Column: 6"),
+        ("id = 'x", "Line: 1"),
+        ("id IN (SELECT 1)", "subquery"),
+        ("count(id) > 1", "aggregate"),
+        ("random() > 0.5", "volatile"),
+        ("id = $1", "parameter"),
+        ("no_such_function(id)", "no_such_function"),
+        ("id; DROP TABLE data", "filter"),
+    ] {
+        let command =
+            ScanCommand { filter: Some(filter.to_owned()), ..ScanCommand::dataset("data") };
+        let error = harness.plan(&command).await.unwrap_err();
+        assert_eq!(error.kind(), flightcache_cache::ErrorKind::Invalid, "{filter}: {error}");
+        assert!(error.message().contains(named), "{filter}: {error}");
+    }
+    let columns = Some(vec!["wrod".to_owned()]);
+    let error =
+        harness.plan(&ScanCommand { columns, ..ScanCommand::dataset("data") }).await.unwrap_err();
+    assert!(error.message().contains("`wrod`") && error.message().contains("`Word`"), "{error}");
+}

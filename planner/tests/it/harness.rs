@@ -1,0 +1,158 @@
+//! A dataset in memory, read by the planner and by DataFusion itself.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use arrow::{array::RecordBatch, compute::concat_batches, util::pretty::pretty_format_batches};
+use datafusion::{
+    config::TableParquetOptions,
+    datasource::{
+        file_format::parquet::ParquetFormat,
+        listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
+    },
+    object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path},
+    parquet::{arrow::ArrowWriter, file::properties::WriterProperties},
+    prelude::{SessionConfig, SessionContext},
+};
+use flightcache_cache::{ChunkSource, Result};
+use flightcache_connectors::{
+    Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
+};
+use flightcache_planner::{DatasetTable, Planner, ScanPlan, covered_rows};
+use flightcache_protocol::{BatchMetadata, ScanCommand};
+use futures::TryStreamExt;
+use tokio::runtime::Handle;
+
+const PREFIX: &str = "test://store";
+
+/// A dataset of Parquet files in memory.
+pub(crate) struct Harness {
+    store: Arc<InMemory>,
+    pub(crate) counters: Arc<OriginCounters>,
+    pub(crate) planner: Planner,
+    pub(crate) dataset: Dataset,
+}
+
+impl Harness {
+    pub(crate) fn new() -> Self {
+        let store = Arc::new(InMemory::new());
+        let counters = Arc::new(OriginCounters::default());
+        let stores = Stores::new(Vec::new(), OriginSettings::default(), Arc::clone(&counters));
+        let stores = Arc::new(stores.unwrap());
+        stores.register(PREFIX, Arc::clone(&store) as Arc<dyn ObjectStore>);
+        let cpu = Handle::current();
+        let raw = Arc::new(FooterOrigin::new(Arc::clone(&stores), cpu.clone()));
+        let footers = Arc::new(Footers::new(Arc::clone(&stores), raw, 1 << 20, cpu.clone()));
+        let origin = ParquetOrigin::new(Arc::clone(&footers), Arc::clone(&stores), cpu, 2);
+        let chunks: Arc<dyn ChunkSource> = Arc::new(origin);
+        let url = format!("{PREFIX}/data/");
+        let dataset = Dataset::new("data", url, Duration::ZERO, stores).unwrap();
+        Self { store, counters, planner: Planner::new(chunks, footers), dataset }
+    }
+
+    /// Writes `batch` to `data/PATH` in row groups of `rows`.
+    pub(crate) async fn write(&self, path: &str, batch: &RecordBatch, rows: usize) {
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(rows))
+            .set_data_page_row_count_limit(10)
+            .set_write_batch_size(10)
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(batch).unwrap();
+        let path = Path::parse(format!("data/{path}")).unwrap();
+        self.store.put(&path, writer.into_inner().unwrap().into()).await.unwrap();
+    }
+
+    pub(crate) async fn table(&self) -> Result<Arc<DatasetTable>> {
+        self.planner.table(&self.dataset.snapshot().await?).await
+    }
+
+    pub(crate) async fn plan(&self, command: &ScanCommand) -> Result<ScanPlan> {
+        self.planner.plan(&*self.table().await?, command).await
+    }
+
+    /// Every batch of `command`, endpoint by endpoint, with the rows of the file each covers.
+    pub(crate) async fn read(
+        &self,
+        command: &ScanCommand,
+    ) -> Result<Vec<(String, BatchMetadata, RecordBatch)>> {
+        let table = self.table().await?;
+        let plan = self.planner.plan(&table, command).await?;
+        let mut read = Vec::new();
+        if plan.single_endpoint {
+            let (_, batches) = self.planner.read(&table, command, None, command.limit)?;
+            for batch in batches.try_collect::<Vec<_>>().await? {
+                let covered = covered_rows(batch.schema_ref()).unwrap();
+                read.push((String::new(), covered, batch));
+            }
+            return Ok(read);
+        }
+        for split in plan.splits {
+            let (schema, batches) =
+                self.planner.read(&table, command, Some(&split.ticket), split.limit)?;
+            assert_eq!(schema, plan.schema);
+            for batch in batches.try_collect::<Vec<_>>().await? {
+                let covered = covered_rows(batch.schema_ref()).unwrap();
+                read.push((split.ticket.path.clone(), covered, batch));
+            }
+        }
+        Ok(read)
+    }
+
+    /// The rows of `command`, one line each, sorted.
+    pub(crate) async fn rows(&self, command: &ScanCommand) -> Result<Vec<String>> {
+        let batches = self.read(command).await?.into_iter().map(|(_, _, batch)| batch);
+        Ok(lines(batches))
+    }
+
+    /// What DataFusion's own Parquet reader answers, one line a row, sorted.
+    pub(crate) async fn expected(&self, columns: &str, filter: &str) -> Vec<String> {
+        let context = SessionContext::new_with_config(
+            // No statistics anywhere: with them DataFusion itself loses rows that hold NaN.
+            SessionConfig::new()
+                .set_bool("datafusion.execution.collect_statistics", false)
+                .set_bool("datafusion.execution.listing_table_ignore_subdirectory", false),
+        );
+        let url = url::Url::parse(PREFIX).unwrap();
+        let store: Arc<dyn ObjectStore> = Arc::clone(&self.store) as _;
+        context.runtime_env().register_object_store(&url, store);
+        let mut options = TableParquetOptions::default();
+        options.global.pruning = false;
+        options.global.enable_page_index = false;
+        options.global.schema_force_view_types = false;
+        let format = ParquetFormat::new().with_options(options);
+        let options = ListingOptions::new(Arc::new(format));
+        let config =
+            ListingTableConfig::new(ListingTableUrl::parse(format!("{PREFIX}/data/")).unwrap())
+                .with_listing_options(options)
+                .with_schema(self.table().await.unwrap().schema().clone());
+        context.register_table("data", Arc::new(ListingTable::try_new(config).unwrap())).unwrap();
+        let query = format!("SELECT {columns} FROM data WHERE {filter}");
+        let batches = context.sql(&query).await.unwrap().collect().await.unwrap();
+        lines(batches.into_iter())
+    }
+}
+
+/// Fails with the first rows that differ.
+pub(crate) fn assert_rows(what: &str, found: &[String], expected: &[String]) {
+    let lost: Vec<_> = expected.iter().filter(|row| !found.contains(row)).take(3).collect();
+    let added: Vec<_> = found.iter().filter(|row| !expected.contains(row)).take(3).collect();
+    let (found, expected) = (found.len(), expected.len());
+    assert!(
+        lost.is_empty() && added.is_empty() && found == expected,
+        "{what}: {found} rows, expected {expected}; lost {lost:?}; added {added:?}"
+    );
+}
+
+fn lines(batches: impl Iterator<Item = RecordBatch>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in batches.filter(|batch| batch.num_rows() > 0) {
+        let mut text = String::new();
+        let batch = concat_batches(&batch.schema(), [&batch]).unwrap();
+        write!(text, "{}", pretty_format_batches(&[batch]).unwrap()).unwrap();
+        let rows = text.lines().skip(3).filter(|line| line.starts_with('|'));
+        lines.extend(rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")));
+    }
+    lines.sort();
+    lines
+}
