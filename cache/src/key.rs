@@ -52,7 +52,8 @@ impl ObjectId {
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.store, self.container, self.path)
+        let separator = if self.container.is_empty() { "" } else { "/" };
+        write!(f, "{}/{}{separator}{}", self.store, self.container, self.path)
     }
 }
 

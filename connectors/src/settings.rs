@@ -52,13 +52,13 @@ impl Default for OriginSettings {
     fn default() -> Self {
         Self {
             max_concurrent_requests: 64,
-            coalesce_gap: 1 << 20,
+            coalesce_gap: 256 << 10,
             coalesce_max: 32 << 20,
             max_retries: 8,
             retry_timeout: Duration::from_mins(1),
             request_timeout: Duration::from_mins(2),
             footer_prefetch: 64 << 10,
-            max_fragment_bytes: 2 << 30,
+            max_fragment_bytes: 8 << 30,
             decode_timeout: Duration::from_mins(2),
         }
     }

@@ -33,8 +33,12 @@ pub const DEFAULT_URL: &str = "grpc://127.0.0.1:50051";
 /// Largest message that is taken from a node, in bytes.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 
-/// HTTP/2 windows, in bytes: the default of 64 KiB would cap a stream far below the network.
-const WINDOW_BYTES: u32 = 16 << 20;
+/// HTTP/2 window of a stream, in bytes: the default of 64 KiB would cap it far below the network.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+
+/// HTTP/2 window of a connection, in bytes: the most there is. Streams that are read ahead and not
+/// yet wanted may fill their own windows, and must never use up what the wanted one needs.
+const CONNECTION_WINDOW_BYTES: u32 = i32::MAX as u32;
 
 /// Batches read ahead of the consumer per endpoint.
 const BATCHES_AHEAD: usize = 4;
@@ -68,8 +72,8 @@ impl Connection {
         };
         let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(2 * WINDOW_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .tcp_nodelay(true);
         Ok(Self { url: url.to_owned(), endpoint, token })

@@ -134,7 +134,7 @@ enum Figure {
     Gauge(&'static str, &'static str, u64),
 }
 
-fn figures(stats: &Stats) -> [Figure; 22] {
+fn figures(stats: &Stats) -> [Figure; 24] {
     use Figure::{Counter, Gauge};
     let Stats { memory, disk, origin, flight } = stats;
     [
@@ -150,6 +150,8 @@ fn figures(stats: &Stats) -> [Figure; 22] {
         Counter("disk_corrupt", "Files that failed verification", disk.corrupt),
         Counter("disk_write_errors", "Writes that failed", disk.write_errors),
         Counter("disk_writes_skipped", "Writes not tried", disk.writes_skipped),
+        Counter("disk_writes_rejected", "Chunks read too rarely to write", disk.writes_rejected),
+        Counter("disk_read_errors", "Files that could not be read", disk.read_errors),
         Gauge("disk_bytes", "Bytes cached on disk", disk.bytes),
         Gauge("disk_capacity_bytes", "Bytes that disk may cache", disk.capacity),
         Counter("origin_requests", "Data reads of object stores", origin.requests),

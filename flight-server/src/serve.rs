@@ -83,7 +83,11 @@ impl Running {
         };
         let listener = TcpListener::bind(listen).await.map_err(unbound)?;
         let flight = listener.local_addr().map_err(unbound)?;
-        let node = Arc::new(Node::build(config, embedded, io.handle(), cpu.handle()).await?);
+        let mut config = config.clone();
+        if config.server.advertise.is_none() && !flight.ip().is_unspecified() {
+            config.server.advertise = Some(format!("grpc://{flight}"));
+        }
+        let node = Arc::new(Node::build(&config, embedded, io.handle(), cpu.handle()).await?);
         let readiness = Readiness::default();
         let metrics = Metrics::new(Arc::clone(&node) as _, &node.latencies);
         let admin = Admin::start(config.server.admin_listen, readiness.clone(), Arc::new(metrics))?;

@@ -1,8 +1,13 @@
 //! Our errors as gRPC's: the one match that maps kinds to codes, and the one place that logs them.
 
+use std::borrow::Cow;
+
 use flightcache_cache::{Error, ErrorKind};
 use tonic::{Code, Status};
 use tracing::{debug, error, warn};
+
+/// Longest message that a status carries whole, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// The gRPC status of `error`, which ended `call`.
 ///
@@ -17,7 +22,18 @@ pub(crate) fn status(call: &'static str, error: &Error) -> Status {
         ErrorKind::Unavailable | ErrorKind::Data => warn!(call, kind, cause, "{error}"),
         _ => debug!(call, kind, cause, "{error}"),
     }
-    Status::new(code(error.kind()), error.message())
+    Status::new(code(error.kind()), shortened(error.message()))
+}
+
+/// `message` without its middle where it is too long: a status travels in HTTP/2 headers, of which
+/// clients take 8 KiB and less.
+fn shortened(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES {
+        return Cow::Borrowed(message);
+    }
+    let head: String = message.chars().take(MAX_MESSAGE_BYTES / 4).collect();
+    let tail = message.chars().rev().take(MAX_MESSAGE_BYTES / 4).collect::<Vec<_>>();
+    Cow::Owned(format!("{head} ... {}", tail.into_iter().rev().collect::<String>()))
 }
 
 fn code(kind: ErrorKind) -> Code {
@@ -31,5 +47,19 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Data => Code::DataLoss,
         ErrorKind::Internal => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_keep_their_ends() {
+        let long = format!("filter `{}`: über", "(".repeat(100_000));
+        let status = status("GetFlightInfo", &Error::invalid(long));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().len() < 2 * MAX_MESSAGE_BYTES);
+        assert!(status.message().starts_with("filter") && status.message().ends_with("über"));
     }
 }

@@ -3,7 +3,7 @@
 use flightcache_cache::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The actions a node knows beside Flight's own.
+/// The actions a node knows: its own with JSON bodies, and Flight's own with protobuf bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Fill a dataset's chunks: [`WarmRequest`] in, a stream of [`WarmReply`] out.
@@ -14,11 +14,22 @@ pub enum Action {
     Evict,
     /// The node's figures: `{}` in, [`Stats`](crate::Stats) out.
     Stats,
+    /// Flight's own: stop what a `FlightInfo` started.
+    CancelFlightInfo,
+    /// Flight's own: the same endpoint, good for longer.
+    RenewFlightEndpoint,
 }
 
 impl Action {
     /// Every action, in the order they are listed to clients.
-    pub const ALL: [Self; 4] = [Self::Warm, Self::Refresh, Self::Evict, Self::Stats];
+    pub const ALL: [Self; 6] = [
+        Self::Warm,
+        Self::Refresh,
+        Self::Evict,
+        Self::Stats,
+        Self::CancelFlightInfo,
+        Self::RenewFlightEndpoint,
+    ];
 
     /// The action's type on the wire.
     pub fn name(self) -> &'static str {
@@ -27,6 +38,8 @@ impl Action {
             Self::Refresh => "flightcache.refresh",
             Self::Evict => "flightcache.evict",
             Self::Stats => "flightcache.stats",
+            Self::CancelFlightInfo => "CancelFlightInfo",
+            Self::RenewFlightEndpoint => "RenewFlightEndpoint",
         }
     }
 
@@ -37,6 +50,8 @@ impl Action {
             Self::Refresh => r#"list a dataset's objects again: {"dataset"}"#,
             Self::Evict => r#"drop a dataset's chunks from memory and disk: {"dataset"}"#,
             Self::Stats => "the node's figures: {}",
+            Self::CancelFlightInfo => "nothing runs before DoGet: always answers not cancellable",
+            Self::RenewFlightEndpoint => "an endpoint whose ticket is good for longer",
         }
     }
 

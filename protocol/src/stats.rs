@@ -43,10 +43,14 @@ pub struct DiskStats {
     pub evictions: u64,
     /// Files that failed verification and were deleted.
     pub corrupt: u64,
+    /// Files that could not be read.
+    pub read_errors: u64,
     /// Writes that failed.
     pub write_errors: u64,
     /// Writes not tried because too much was waiting to be written.
     pub writes_skipped: u64,
+    /// Chunks not written because the files that are there are read more often.
+    pub writes_rejected: u64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Bytes that may be on disk.

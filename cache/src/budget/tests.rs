@@ -1,3 +1,5 @@
+//! The budget: charges, leases, turns.
+
 use std::{pin::pin, time::Duration};
 
 use arrow::{

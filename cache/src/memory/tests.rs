@@ -1,3 +1,5 @@
+//! The memory tier: single flight, counters, failures, scans.
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -19,7 +19,9 @@ use flightcache_cache::{
     Chunk, ChunkSource, Column, ErrorKind, FetchRequest, PIECE_ROWS, Part, contract,
 };
 use parquet::{
-    arrow::arrow_reader::ParquetRecordBatchReaderBuilder,
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    },
     basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
 };
@@ -129,11 +131,13 @@ fn concatenated(column: &Column) -> Option<ArrayRef> {
 async fn same_as_parquet(world: &World, file: &Bytes) {
     let id = world.object("t", file.clone()).await;
     let footer = world.footers.get(&id).await.unwrap();
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).unwrap();
     let columns: Vec<u32> = (0..footer.schema.fields().len() as u32).collect();
     for row_group in 0..footer.metadata.num_row_groups() as u32 {
         let request = FetchRequest::columns(Arc::clone(&id), row_group, &columns);
         let chunks = world.origin.fetch(&request).await.unwrap();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
         let schema = Arc::clone(reader.schema());
         let reader = reader.with_row_groups(vec![row_group as usize]).with_batch_size(1000);
         let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();

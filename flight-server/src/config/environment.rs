@@ -29,16 +29,6 @@ impl Environment {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Credentials and endpoints as the cloud's own tools name them (`AWS_`, `AZURE_`, `GOOGLE_`),
-    /// for stores whose configuration names none.
-    pub fn store_options(&self) -> BTreeMap<String, String> {
-        let of_a_cloud = |name: &str| {
-            ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix))
-        };
-        let ours = self.variables.iter().filter(|(name, _)| of_a_cloud(name));
-        ours.map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-
     /// `FLIGHTCACHE_URL`: the node that client commands talk to.
     pub fn url(&self) -> Option<&str> {
         self.get("FLIGHTCACHE_URL")

@@ -23,7 +23,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 picks a free one.
     pub admin_listen: SocketAddr,
-    /// What endpoints tell clients, as `grpc://HOST:PORT`; absent: the bound address.
+    /// What endpoints tell clients, as `grpc://HOST:PORT`; absent: the bound address, or, where
+    /// that is every address of the machine, whichever the client asked.
     pub advertise: Option<String>,
     /// How long open streams may go on after SIGTERM.
     pub drain_timeout: Duration,

@@ -246,7 +246,6 @@ fn debug_shows_no_secret() {
     let config = parse(EVERY_KEY).unwrap();
     let environment: Environment =
         [("AWS_SECRET_ACCESS_KEY".to_owned(), "c2VjcmV0".to_owned())].into_iter().collect();
-    assert_eq!(environment.store_options().len(), 1);
     let shown = format!("{config:?} {environment:?}");
     assert!(!shown.contains("c2VjcmV0"), "{shown}");
     assert!(shown.contains("account_key") && shown.contains("AWS_SECRET_ACCESS_KEY"), "{shown}");

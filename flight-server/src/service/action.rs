@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow_flight::{Action as FlightAction, ActionType, Result as FlightResult};
+use arrow_flight::{
+    Action as FlightAction, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult,
+    CancelStatus, RenewFlightEndpointRequest, Result as FlightResult,
+};
 use flightcache_cache::{ChunkSource, Error, FetchRequest, Part, Result};
 use flightcache_protocol::{
     Action, DatasetRequest, FillFailure, RefreshReply, ScanCommand, WarmProgress, WarmReply,
     WarmRequest, WarmSummary,
 };
 use futures::{StreamExt, stream};
+use prost::Message;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::BoxStream;
+use super::{BoxStream, info};
 use crate::{metrics::StatsSource, node::Node, status::status};
 
 /// Fragments that one warm-up fills at a time.
@@ -55,7 +59,26 @@ pub(super) async fn act(node: Arc<Node>, action: FlightAction) -> Result<BoxStre
             let Nothing {} = kind.body(&action.body)?;
             answer(&node.stats())
         }
+        Action::CancelFlightInfo => {
+            let _: CancelFlightInfoRequest = decode(kind, &action)?;
+            // Planning leaves nothing behind, and a stream ends when its reader drops it.
+            Ok(protobuf(&CancelFlightInfoResult { status: CancelStatus::NotCancellable.into() }))
+        }
+        Action::RenewFlightEndpoint => {
+            let request: RenewFlightEndpointRequest = decode(kind, &action)?;
+            Ok(protobuf(&info::renew(&node, request.endpoint.unwrap_or_default())?))
+        }
     }
+}
+
+fn decode<M: Message + Default>(kind: Action, action: &FlightAction) -> Result<M> {
+    M::decode(action.body.clone())
+        .map_err(|error| Error::invalid(format!("{}: {error}", kind.name())))
+}
+
+fn protobuf(reply: &impl Message) -> BoxStream<FlightResult> {
+    let message = FlightResult { body: reply.encode_to_vec().into() };
+    stream::iter([Ok(message)]).boxed()
 }
 
 #[derive(serde::Deserialize)]

@@ -14,12 +14,11 @@ use flightcache_planner::{PlannedSplit, ScanPlan};
 use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket as TicketBody};
 use futures::{StreamExt, stream};
 use serde::Serialize;
+use tonic::Status;
+use tracing::warn;
 
 use super::BoxStream;
-use crate::{
-    node::{Node, now_ms},
-    status::status,
-};
+use crate::node::{Node, now_ms};
 
 /// Datasets that are looked at together by `ListFlights`.
 const LISTED_AT_ONCE: usize = 8;
@@ -31,7 +30,7 @@ pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<Fl
     let table = node.planner.table(&snapshot).await?;
     let plan = node.planner.plan(&table, &command).await?;
     command.snapshot = Some(snapshot.id.clone());
-    let expires_ms = now_ms() + node.settings.ticket_ttl.as_millis() as u64;
+    let expires_ms = expiry(node);
     let endpoints = if plan.single_endpoint {
         whole_endpoint(node, &plan, &command, expires_ms)?
     } else {
@@ -40,7 +39,7 @@ pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<Fl
             .map(|split| split_endpoint(node, split, &command, expires_ms))
             .collect::<Result<_>>()?
     };
-    info(&plan.schema, Some(descriptor), endpoints, plan.rows, &snapshot)
+    info(&plan.schema, descriptor, endpoints, plan.rows, &snapshot)
 }
 
 /// The schema of what `descriptor` asks for.
@@ -54,24 +53,31 @@ pub(super) async fn schema(node: &Node, descriptor: &FlightDescriptor) -> Result
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
 }
 
-/// Every dataset, without endpoints; one that cannot be read ends the list with its error.
+/// Every dataset, without endpoints; of one that cannot be read, the name alone.
 pub(super) fn list(node: Arc<Node>) -> BoxStream<FlightInfo> {
     let names: Vec<String> =
         node.datasets.iter().map(|dataset| dataset.name().to_owned()).collect();
     stream::iter(names)
         .map(move |name| {
             let node = Arc::clone(&node);
-            async move { describe(&node, name).await.map_err(|error| status("ListFlights", &error)) }
+            async move { describe(&node, name).await }
         })
         .buffered(LISTED_AT_ONCE)
         .boxed()
 }
 
-async fn describe(node: &Node, name: String) -> Result<FlightInfo> {
-    let snapshot = node.datasets.resolve(&ScanCommand::dataset(&name)).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let descriptor = FlightDescriptor::new_path(vec![name]);
-    info(table.schema(), Some(descriptor), Vec::new(), Some(table.rows()), &snapshot)
+async fn describe(node: &Node, name: String) -> std::result::Result<FlightInfo, Status> {
+    let descriptor = FlightDescriptor::new_path(vec![name.clone()]);
+    let known = async {
+        let snapshot = node.datasets.resolve(&ScanCommand::dataset(&name)).await?;
+        let table = node.planner.table(&snapshot).await?;
+        info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &snapshot)
+    };
+    Ok(known.await.unwrap_or_else(|error| {
+        warn!(dataset = name, kind = error.kind().name(), "listed without a schema: {error}");
+        FlightInfo { total_records: -1, total_bytes: -1, ..FlightInfo::new() }
+            .with_descriptor(descriptor)
+    }))
 }
 
 fn command(descriptor: &FlightDescriptor) -> Result<ScanCommand> {
@@ -121,23 +127,42 @@ fn whole_endpoint(
 }
 
 fn endpoint(node: &Node, ticket: &TicketBody, metadata: &SplitMetadata) -> Result<FlightEndpoint> {
+    // No location means the server that was asked.
     let location = node.settings.advertise.iter().map(|uri| Location { uri: uri.clone() });
-    let expiration = prost_types::Timestamp {
-        seconds: (ticket.expires_ms / 1000) as i64,
-        nanos: (ticket.expires_ms % 1000 * 1_000_000) as i32,
-    };
     Ok(FlightEndpoint {
         ticket: Some(Ticket { ticket: node.ticket_key.seal(ticket)?.into() }),
-        // No location means the server that was asked.
         location: location.collect(),
-        expiration_time: Some(expiration),
+        expiration_time: Some(timestamp(ticket.expires_ms)),
         app_metadata: json(metadata)?.into(),
     })
 }
 
+/// The same endpoint with a ticket that lives as long as a new one.
+pub(super) fn renew(node: &Node, endpoint: FlightEndpoint) -> Result<FlightEndpoint> {
+    let sealed = endpoint.ticket.unwrap_or_default().ticket;
+    let mut ticket = node.ticket_key.open(&sealed, now_ms())?;
+    ticket.expires_ms = expiry(node);
+    Ok(FlightEndpoint {
+        ticket: Some(Ticket { ticket: node.ticket_key.seal(&ticket)?.into() }),
+        expiration_time: Some(timestamp(ticket.expires_ms)),
+        location: endpoint.location,
+        app_metadata: endpoint.app_metadata,
+    })
+}
+
+/// When a ticket made at this moment ends, in milliseconds since the Unix epoch.
+fn expiry(node: &Node) -> u64 {
+    let ttl = u64::try_from(node.settings.ticket_ttl.as_millis()).unwrap_or(u64::MAX);
+    now_ms().saturating_add(ttl)
+}
+
+fn timestamp(ms: u64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: (ms / 1000) as i64, nanos: (ms % 1000 * 1_000_000) as i32 }
+}
+
 fn info(
     schema: &Schema,
-    descriptor: Option<FlightDescriptor>,
+    descriptor: FlightDescriptor,
     endpoint: Vec<FlightEndpoint>,
     rows: Option<u64>,
     snapshot: &Snapshot,
@@ -154,7 +179,7 @@ fn info(
         .with_total_bytes(-1)
         .with_ordered(true)
         .with_app_metadata(json(&metadata)?);
-    Ok(FlightInfo { flight_descriptor: descriptor, endpoint, ..info })
+    Ok(FlightInfo { endpoint, ..info.with_descriptor(descriptor) })
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

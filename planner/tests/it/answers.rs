@@ -20,7 +20,7 @@ fn batch(from: i64, rows: i64) -> RecordBatch {
         })
         .collect();
     let word: StringArray =
-        (from..from + rows).map(|i| (i % 5 > 0).then(|| format!("w{:04}", i))).collect();
+        (from..from + rows).map(|i| (i % 5 > 0).then(|| format!("w{i:04}"))).collect();
     let day = Date32Array::from_iter_values((from..from + rows).map(|i| i as i32 / 3));
     RecordBatch::try_from_iter_with_nullable([
         ("id", Arc::new(id) as ArrayRef, false),

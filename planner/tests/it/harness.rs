@@ -125,7 +125,7 @@ impl Harness {
         let config =
             ListingTableConfig::new(ListingTableUrl::parse(format!("{PREFIX}/data/")).unwrap())
                 .with_listing_options(options)
-                .with_schema(self.table().await.unwrap().schema().clone());
+                .with_schema(Arc::clone(self.table().await.unwrap().schema()));
         context.register_table("data", Arc::new(ListingTable::try_new(config).unwrap())).unwrap();
         let query = format!("SELECT {columns} FROM data WHERE {filter}");
         let batches = context.sql(&query).await.unwrap().collect().await.unwrap();

@@ -1,3 +1,5 @@
+//! Damaged files are misses, never wrong values.
+
 use std::fs;
 
 use super::*;

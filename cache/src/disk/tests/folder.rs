@@ -1,3 +1,5 @@
+//! The folder: locks, limits, and what happens to it in use.
+
 use std::{fs, time::Instant};
 
 use super::*;

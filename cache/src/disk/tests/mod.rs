@@ -1,3 +1,5 @@
+//! The disk tier.
+
 mod damage;
 mod folder;
 mod round_trip;

@@ -1,3 +1,5 @@
+//! What is written is read back equal, of every type.
+
 use std::collections::HashMap;
 
 use arrow::{

@@ -1,3 +1,5 @@
+//! The tier in front of a source.
+
 use std::time::Duration;
 
 use super::*;
