@@ -9,11 +9,16 @@ use tracing::{debug, error, warn};
 /// Longest message that a status carries whole, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// The gRPC status of `error`, which ended `call`.
+/// The gRPC status of `error`, which ended `call`; logs it.
 ///
-/// The status carries the one-line message alone; what lies beneath is logged, by how much an
-/// operator should care.
+/// The status carries the one-line message alone; what lies beneath is for the log.
 pub(crate) fn status(call: &'static str, error: &Error) -> Status {
+    log(call, error);
+    Status::new(code(error.kind()), shortened(error.message()))
+}
+
+/// Logs `error`, met by `call`, by how much an operator should care.
+pub(crate) fn log(call: &'static str, error: &Error) {
     let kind = error.kind().name();
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let cause = cause.as_deref();
@@ -22,7 +27,6 @@ pub(crate) fn status(call: &'static str, error: &Error) -> Status {
         ErrorKind::Unavailable | ErrorKind::Data => warn!(call, kind, cause, "{error}"),
         _ => debug!(call, kind, cause, "{error}"),
     }
-    Status::new(code(error.kind()), shortened(error.message()))
 }
 
 /// `message` without its middle where it is too long: a status travels in HTTP/2 headers, of which

@@ -15,10 +15,12 @@ use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket as T
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use tonic::Status;
-use tracing::warn;
 
 use super::BoxStream;
-use crate::node::{Node, now_ms};
+use crate::{
+    node::{Node, now_ms},
+    status::log,
+};
 
 /// Datasets that are looked at together by `ListFlights`.
 const LISTED_AT_ONCE: usize = 8;
@@ -74,7 +76,7 @@ async fn describe(node: &Node, name: String) -> std::result::Result<FlightInfo, 
         info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &snapshot)
     };
     Ok(known.await.unwrap_or_else(|error| {
-        warn!(dataset = name, kind = error.kind().name(), "listed without a schema: {error}");
+        log("ListFlights", &error);
         FlightInfo { total_records: -1, total_bytes: -1, ..FlightInfo::new() }
             .with_descriptor(descriptor)
     }))
