@@ -31,7 +31,7 @@ fn run(cli: &Cli, environment: &Environment, output: &mut Output) -> Result<()> 
         }
         Command::Config(args) => cli::check::run(args, output),
         Command::Client(command) => {
-            serve::runtime("client")?.block_on(cli::client::run(command, environment, output))
+            serve::io_runtime()?.block_on(cli::client::run(command, environment, output))
         }
     }
 }

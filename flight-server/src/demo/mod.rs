@@ -12,7 +12,7 @@ use crate::{
     cli::{DemoArgs, Output},
     client::{Client, Connection},
     config::{Config, DatasetConfig, DatasetFormat},
-    serve::{Embedded, Running, runtime, stop_signal},
+    serve::{Embedded, Running, cpu_runtime, io_runtime, stop_signal},
 };
 
 use measure::Measured;
@@ -27,8 +27,8 @@ const DECODED_BYTES_AT_SCALE_1: f64 = 1.5e9;
 /// # Errors
 /// `Invalid` for an address that is taken; what reading gives.
 pub fn run(args: &DemoArgs, output: &mut Output) -> Result<()> {
-    let io = runtime("io")?;
-    let cpu = runtime("cpu")?;
+    let io = io_runtime()?;
+    let cpu = cpu_runtime()?;
     let done = io.block_on(async {
         let latency = Duration::from_millis(args.latency_ms);
         output.line(format!("generating TPC-H lineitem at scale {}", args.scale))?;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Messages that are ready and not yet asked for, of one stream.
-const MESSAGES_AHEAD: usize = 2;
+const MESSAGES_AHEAD: usize = 4;
 
 type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, Status>>;
 
