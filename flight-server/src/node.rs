@@ -73,7 +73,10 @@ impl Node {
         let latencies = Latencies::default();
         let stack = Stack::build(config, embedded, io, cpu, &latencies).await?;
         let datasets = Datasets::new(config, &stack.stores)?;
-        let planner = Planner::new(Arc::new(stack.memory.clone()), Arc::clone(&stack.footers));
+        // Half the room beside the cache, so that what scans need next always finds the other half.
+        let ahead = config.cache.headroom / 2;
+        let chunks = Arc::new(stack.memory.clone());
+        let planner = Planner::new(chunks, Arc::clone(&stack.footers), ahead);
         let settings = config.server.clone();
         let kib = usize::try_from(settings.stream_memory >> 10).unwrap_or(usize::MAX);
         Ok(Self {

@@ -10,6 +10,7 @@
 //! ```
 
 mod adapt;
+mod ahead;
 mod error;
 mod fragment;
 mod names;
@@ -26,5 +27,4 @@ mod tables;
 pub use fragment::covered_rows;
 pub use names::near;
 pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
-pub use source::CachedSource;
 pub use table::DatasetTable;

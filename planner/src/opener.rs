@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 use flightcache_cache::{Error, FetchRequest, ObjectId};
-use flightcache_connectors::Footer;
+use flightcache_connectors::{Footer, estimate_bytes};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use crate::{
@@ -29,10 +29,6 @@ use crate::{
     prune,
     source::CachedSource,
 };
-
-/// Fragments fetched ahead of the one being read, so that a cold scan overlaps the origin's
-/// latency with decoding.
-const FRAGMENTS_AHEAD: usize = 4;
 
 /// What a `PartitionedFile` of a cached scan carries: the split to read.
 #[derive(Clone, Debug)]
@@ -127,9 +123,16 @@ impl SplitScan {
 
     fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let scan = Arc::new(self);
-        stream::iter(scan.row_groups.clone())
-            .map(move |(row_group, first_row)| Arc::clone(&scan).fragment(row_group, first_row))
-            .buffered(FRAGMENTS_AHEAD)
+        let fragments = scan.row_groups.iter().map(|&(row_group, first_row)| {
+            let bytes = estimate_bytes(&scan.footer, row_group, &scan.columns);
+            ((row_group, first_row), bytes)
+        });
+        let fragments = fragments.collect();
+        let ahead = scan.source.ahead.clone();
+        ahead
+            .fetch(fragments, move |(row_group, first_row)| {
+                Arc::clone(&scan).fragment(row_group, first_row)
+            })
             .map_ok(stream::iter)
             .try_flatten()
     }

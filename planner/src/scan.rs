@@ -29,6 +29,7 @@ use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use crate::{
     adapt::FileAdapter,
+    ahead::LookAhead,
     error::from_datafusion,
     names::near,
     opener::{FileSplit, columns_of},
@@ -47,6 +48,7 @@ const OBJECTS_AT_ONCE: usize = 64;
 pub struct Planner {
     chunks: Arc<dyn ChunkSource>,
     footers: Arc<Footers>,
+    ahead: LookAhead,
     parser: PredicateParser,
     tables: Tables,
     session: Session,
@@ -100,12 +102,14 @@ struct Scan {
 }
 
 impl Planner {
-    /// A planner that reads `chunks`, and footers through `footers`.
-    pub fn new(chunks: Arc<dyn ChunkSource>, footers: Arc<Footers>) -> Self {
+    /// A planner that reads `chunks`, and footers through `footers`; all its scans together may
+    /// read ahead by `ahead_bytes` decoded bytes.
+    pub fn new(chunks: Arc<dyn ChunkSource>, footers: Arc<Footers>, ahead_bytes: u64) -> Self {
         let config = SessionConfig::new().with_batch_size(PIECE_ROWS).with_target_partitions(1);
         Self {
             chunks,
             footers,
+            ahead: LookAhead::new(ahead_bytes),
             parser: PredicateParser::new(),
             tables: Tables::default(),
             session: Session(SessionContext::new_with_config(config).task_ctx()),
@@ -279,6 +283,7 @@ impl Planner {
         let source = CachedSource::new(
             Arc::clone(&self.chunks),
             Arc::clone(&self.footers),
+            self.ahead.clone(),
             table.schema.clone(),
         )
         .with_filter(scan.filter.clone())

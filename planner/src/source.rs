@@ -16,16 +16,17 @@ use datafusion::{
 use flightcache_cache::ChunkSource;
 use flightcache_connectors::Footers;
 
-use crate::opener::CachedOpener;
+use crate::{ahead::LookAhead, opener::CachedOpener};
 
 /// A [`FileSource`] that reads cached chunks.
 ///
 /// It stands inside a `DataSourceExec` where a `ParquetSource` would, so projection, limit,
 /// partition columns, statistics and schema adaptation stay DataFusion's.
 #[derive(Clone, Debug)]
-pub struct CachedSource {
+pub(crate) struct CachedSource {
     pub(crate) chunks: Arc<dyn ChunkSource>,
     pub(crate) footers: Arc<Footers>,
+    pub(crate) ahead: LookAhead,
     pub(crate) table_schema: TableSchema,
     pub(crate) projection: ProjectionExprs,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
@@ -36,9 +37,10 @@ pub struct CachedSource {
 
 impl CachedSource {
     /// A scan of every row and column of a table of `table_schema`.
-    pub fn new(
+    pub(crate) fn new(
         chunks: Arc<dyn ChunkSource>,
         footers: Arc<Footers>,
+        ahead: LookAhead,
         table_schema: TableSchema,
     ) -> Self {
         let schema = table_schema.table_schema();
@@ -47,6 +49,7 @@ impl CachedSource {
         Self {
             chunks,
             footers,
+            ahead,
             table_schema,
             projection,
             filter: None,
@@ -57,20 +60,20 @@ impl CachedSource {
     }
 
     /// The same scan, of only those rows for which `filter`, over the table schema, is true.
-    pub fn with_filter(mut self, filter: Option<Arc<dyn PhysicalExpr>>) -> Self {
+    pub(crate) fn with_filter(mut self, filter: Option<Arc<dyn PhysicalExpr>>) -> Self {
         self.filter = filter;
         self
     }
 
     /// The same scan, without row groups in which `prune`, over the table schema, is never true.
-    pub fn with_prune(mut self, prune: Option<Arc<dyn PhysicalExpr>>) -> Self {
+    pub(crate) fn with_prune(mut self, prune: Option<Arc<dyn PhysicalExpr>>) -> Self {
         self.prune = prune;
         self
     }
 
     /// The same scan, each batch telling in its schema's metadata which rows of the file it
-    /// covers; see [`covered_rows`](crate::covered_rows).
-    pub fn with_row_ranges(mut self) -> Self {
+    /// covers; see `covered_rows`.
+    pub(crate) fn with_row_ranges(mut self) -> Self {
         self.row_ranges = true;
         self
     }

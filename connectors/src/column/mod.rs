@@ -1,6 +1,5 @@
 //! Decoded columns: which bytes they need, how those are read, what they decode to.
 
-mod coalesce;
 mod decode;
 mod origin;
 mod pieces;

@@ -15,11 +15,12 @@ use flightcache_cache::{Chunk, ChunkSource, Error, FetchRequest, ObjectId, Part,
 use futures::future::{try_join, try_join_all};
 use tokio::runtime::Handle;
 
-use super::{coalesce::coalesce, decode::Job, pieces::Pieces};
+use super::{decode::Job, pieces::Pieces};
 use crate::{
     FooterOrigin, Footers, Stores,
     cpu::Cpu,
     footer::{Footer, estimate_bytes, parse::bytes_of},
+    store::coalesce,
 };
 
 /// Fetches [`Part::Column`] from Parquet objects; other parts as [`FooterOrigin`] does.
@@ -114,7 +115,7 @@ impl ParquetOrigin {
         let ranges = coalesce(wanted, settings.coalesce_gap, settings.coalesce_max);
         let reads = ranges.into_iter().map(|range| {
             let store = Arc::clone(&store);
-            async move { Ok((range.clone(), store.read(object, range).await?)) }
+            async move { Ok((range.clone(), store.gather(object, range).await?)) }
         });
         try_join_all(reads).await
     }

@@ -7,20 +7,27 @@
 
 mod address;
 mod backend;
+mod coalesce;
 mod connector;
 mod fault;
+mod gather;
 mod registry;
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use flightcache_cache::{Error, ObjectId, Result};
-use futures::TryStreamExt;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path,
+};
 use tokio::sync::Semaphore;
 
 pub(crate) use address::{is_under, redact};
+pub(crate) use coalesce::coalesce;
+use coalesce::merge;
 use fault::Action;
+use gather::Gatherer;
 pub use registry::{Location, Stores};
 
 use crate::{OriginCounters, OriginSettings, counters::add};
@@ -44,6 +51,7 @@ pub struct Store {
     /// Values of options: whatever an error says, these are cut out of it.
     secrets: Vec<String>,
     shared: Arc<Shared>,
+    gatherer: Gatherer,
 }
 
 impl fmt::Debug for Store {
@@ -99,26 +107,55 @@ impl Store {
     /// # Errors
     /// `Stale` if the object is gone or another version, `Denied`, `Unavailable`.
     pub(crate) async fn read(&self, object: &ObjectId, range: Range<u64>) -> Result<Bytes> {
-        if range.is_empty() {
+        let wanted = range.end.saturating_sub(range.start);
+        if wanted == 0 {
             return Ok(Bytes::new());
         }
-        let closed = |_| Error::internal("limit of origin requests is closed");
-        let _turn = self.shared.limit.acquire().await.map_err(closed)?;
-        add(&self.shared.counters.requests, 1);
-        let bytes = self.read_version(object, range).await;
-        match &bytes {
-            Ok(bytes) => add(&self.shared.counters.bytes, bytes.len() as u64),
-            Err(_) => add(&self.shared.counters.errors, 1),
+        let runs: Vec<Bytes> = self.open(object, range).await?.try_collect().await?;
+        let bytes = match <[Bytes; 1]>::try_from(runs) {
+            Ok([only]) => only,
+            Err(runs) => runs.concat().into(),
+        };
+        if bytes.len() as u64 != wanted {
+            let got = bytes.len();
+            return Err(Error::unavailable(format!("{object}: got {got} of {wanted} bytes")));
         }
-        bytes
+        Ok(bytes)
     }
 
-    async fn read_version(&self, object: &ObjectId, range: Range<u64>) -> Result<Bytes> {
+    /// As [`read`](Self::read), the bytes as they arrive; how many that are is the caller's to check.
+    async fn open<'a>(
+        &'a self,
+        object: &'a ObjectId,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'a, Result<Bytes>>> {
+        let closed = |_| Error::internal("limit of origin requests is closed");
+        let turn = self.shared.limit.acquire().await.map_err(closed)?;
+        add(&self.shared.counters.requests, 1);
+        let counters = &self.shared.counters;
+        let body = self.open_version(object, range).await;
+        let body = body.inspect_err(|_| add(&counters.errors, 1))?;
+        Ok(body
+            .inspect(move |bytes| {
+                let _until_the_end = &turn;
+                match bytes {
+                    Ok(bytes) => add(&counters.bytes, bytes.len() as u64),
+                    Err(_) => add(&counters.errors, 1),
+                }
+            })
+            .boxed())
+    }
+
+    async fn open_version<'a>(
+        &'a self,
+        object: &'a ObjectId,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'a, Result<Bytes>>> {
         let failed = |error| self.translate(&error, Action::Read, &object.to_string());
         let whole = range == (0..object.size);
         let options = GetOptions {
             if_match: (!object.etag.is_empty()).then(|| object.etag.clone()),
-            range: (!whole).then(|| GetRange::Bounded(range.clone())),
+            range: (!whole).then_some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
         let result = self.inner.get_opts(&parse(&object.path)?, options).await.map_err(failed)?;
@@ -127,13 +164,12 @@ impl Store {
         if result.meta.size != object.size || (etag != object.etag && !etag.is_empty()) {
             return Err(Error::stale(format!("{object} is another version than was listed")));
         }
-        let bytes = result.bytes().await.map_err(failed)?;
-        let wanted = range.end - range.start;
-        if bytes.len() as u64 != wanted {
-            let got = bytes.len();
-            return Err(Error::unavailable(format!("{object}: got {got} of {wanted} bytes")));
+        if matches!(result.payload, GetResultPayload::File(..)) {
+            // A file's stream comes in 8 KiB, each from another thread.
+            let bytes = result.bytes().await.map_err(failed)?;
+            return Ok(stream::iter([Ok(bytes)]).boxed());
         }
-        Ok(bytes)
+        Ok(result.into_stream().map_err(failed).boxed())
     }
 
     fn listed(&self, meta: ObjectMeta) -> Listed {

@@ -16,6 +16,7 @@ use super::{
     backend::{Plan, complete},
     connector::Connector,
     fault::{self, Action},
+    gather::Gatherer,
 };
 use crate::{OriginCounters, OriginSettings, StoreSettings};
 
@@ -76,6 +77,7 @@ impl Stores {
             inner: store,
             secrets: Vec::new(),
             shared: Arc::clone(&self.shared),
+            gatherer: Gatherer::default(),
         });
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
         registered.retain(|other| other.name != store.name);
@@ -163,7 +165,14 @@ impl Stores {
             .open(&self.shared.origin, connector)
             .map_err(|error| fault::translate(&error, Action::Open, &redact(target), &secrets))?;
         let shared = Arc::clone(&self.shared);
-        let store = Arc::new(Store { name, container, inner, secrets, shared });
+        let store = Arc::new(Store {
+            name,
+            container,
+            inner,
+            secrets,
+            shared,
+            gatherer: Gatherer::default(),
+        });
         open.insert(key, Arc::clone(&store));
         Ok(store)
     }

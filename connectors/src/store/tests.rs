@@ -213,6 +213,7 @@ fn etags_have_one_spelling() {
             counters: Arc::default(),
             limit: Semaphore::new(1),
         }),
+        gatherer: Gatherer::default(),
     };
     let azure = store("azure://a");
     assert_eq!(azure.etag(Some("0x8D".into())), "\"0x8D\"");
@@ -220,4 +221,27 @@ fn etags_have_one_spelling() {
     assert_eq!(store("s3://h").etag(Some("abc".into())), "abc");
     assert_eq!(azure.etag(Some("W/\"0x8D\"".into())), "");
     assert_eq!(azure.etag(None), "");
+}
+
+#[tokio::test]
+async fn ranges_wanted_together_are_one_request() {
+    let world = World::new(impatient());
+    let bytes: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+    let id = world.object("g", bytes.clone()).await;
+    let store = world.stores.of_object(&id).unwrap();
+    let ranges = [0..10_000, 20_000..30_000, 10_000..20_000, 9_000..11_000, 0..0, 30_000..30_001];
+    let reads = ranges.clone().map(|range| store.gather(&id, range));
+    let read = futures::future::try_join_all(reads).await.unwrap();
+    for (range, read) in ranges.iter().zip(read) {
+        assert_eq!(read, bytes[range.start as usize..range.end as usize], "{range:?}");
+    }
+    let counts = world.counts();
+    assert_eq!((counts.requests, counts.bytes, counts.errors), (1, 30_001, 0));
+
+    world.put("g", bytes).await;
+    let reads = [0..10, 10..20].map(|range| store.gather(&id, range));
+    for read in futures::future::join_all(reads).await {
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Stale);
+    }
+    assert_eq!(world.counts().requests, 2);
 }

@@ -46,7 +46,7 @@ impl Harness {
         let chunks: Arc<dyn ChunkSource> = Arc::new(origin);
         let url = format!("{PREFIX}/data/");
         let dataset = Dataset::new("data", url, Duration::ZERO, stores).unwrap();
-        Self { store, counters, planner: Planner::new(chunks, footers), dataset }
+        Self { store, counters, planner: Planner::new(chunks, footers, 1 << 20), dataset }
     }
 
     /// Writes `batch` to `data/PATH` in row groups of `rows`.

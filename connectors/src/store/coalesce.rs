@@ -4,9 +4,22 @@ use std::ops::Range;
 
 /// The reads that bring all of `wanted`, in order and disjoint.
 ///
-/// Ranges at most `gap` bytes apart are read as one, as long as that is at most `max` bytes; a
-/// longer one is cut into reads of `max` bytes. Empty ranges need no read.
+/// Ranges are [merged](merge); one that is still longer than `max` bytes is cut into reads of `max`.
 pub(crate) fn coalesce(wanted: &[Range<u64>], gap: u64, max: u64) -> Vec<Range<u64>> {
+    let max = max.max(1);
+    let cut = |range: Range<u64>| {
+        let parts = (range.end - range.start).div_ceil(max);
+        (0..parts).map(move |part| {
+            let start = range.start + part * max;
+            start..range.end.min(start + max)
+        })
+    };
+    merge(wanted, gap, max).into_iter().flat_map(cut).collect()
+}
+
+/// `wanted` with ranges at most `gap` bytes apart made one, as long as that is at most `max` bytes;
+/// in order and disjoint. Empty ranges are left out.
+pub(crate) fn merge(wanted: &[Range<u64>], gap: u64, max: u64) -> Vec<Range<u64>> {
     let mut sorted: Vec<_> = wanted.iter().filter(|range| !range.is_empty()).cloned().collect();
     sorted.sort_by_key(|range| (range.start, range.end));
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -22,15 +35,7 @@ pub(crate) fn coalesce(wanted: &[Range<u64>], gap: u64, max: u64) -> Vec<Range<u
             _ => merged.push(range),
         }
     }
-    let max = max.max(1);
-    let cut = |range: Range<u64>| {
-        let parts = (range.end - range.start).div_ceil(max);
-        (0..parts).map(move |part| {
-            let start = range.start + part * max;
-            start..range.end.min(start + max)
-        })
-    };
-    merged.into_iter().flat_map(cut).collect()
+    merged
 }
 
 #[cfg(test)]
