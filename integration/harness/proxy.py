@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from urllib.parse import unquote, urlsplit
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "proxy-connection"}
@@ -22,6 +23,11 @@ class Seen:
     if_match: str
     status: int
     bytes: int
+
+    def span(self) -> tuple[int, int]:
+        """Return the first and the last byte it asked for."""
+        first, _, last = self.range.removeprefix("bytes=").partition("-")
+        return int(first), int(last)
 
     @property
     def is_data(self) -> bool:
@@ -51,6 +57,20 @@ class Proxy(ThreadingHTTPServer):
     def data(self) -> list[Seen]:
         """Return the data reads so far."""
         return [one for one in self.seen if one.is_data]
+
+    def read_twice(self) -> list[tuple[str, int, int]]:
+        """Return the byte ranges, ends included, of which some byte was asked for before.
+
+        Reads of footers are left out: they guess a length, and may take data with it.
+        """
+        spans = sorted((one.path, *one.span()) for one in self.data())
+        ends = {path: last for path, _, last in sorted(spans, key=lambda span: span[2])}
+        reads = [span for span in spans if span[2] < ends[span[0]]]
+        return [
+            after
+            for before, after in pairwise(reads)
+            if after[0] == before[0] and after[1] <= before[2]
+        ]
 
     def ranges(self) -> Counter[tuple[str, str]]:
         """Count data reads by object and range."""
