@@ -93,6 +93,18 @@ impl Node {
         })
     }
 
+    /// Does `work` where planning and decoding belong; a panic there is an error here.
+    ///
+    /// # Errors
+    /// What `work` fails with; `Data` if it panics, as decoders and pruning do on some broken files.
+    pub async fn on_cpu<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let broken = |_| Err(Error::data("planning failed on the statistics of some file"));
+        self.cpu.spawn(work).await.unwrap_or_else(broken)
+    }
+
     /// Drops every chunk of `dataset`, of all its versions, from memory and disk.
     pub async fn evict(&self, dataset: &Dataset) -> EvictReply {
         let location = dataset.location();

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use flightcache_cache::{Error, Result};
+use flightcache_planner::STACK_BYTES;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -175,6 +176,7 @@ pub fn cpu_runtime() -> Result<Runtime> {
 fn runtime(name: &str, threads: usize) -> Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(threads)
+        .thread_stack_size(STACK_BYTES)
         .thread_name(format!("flightcache-{name}"))
         .enable_all()
         .build()

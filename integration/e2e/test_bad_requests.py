@@ -97,6 +97,8 @@ def test_bad_command(client: Client, command: dict[str, Any], kind: str, words: 
         b'{"dataset": "orders", "dataset": "orders"}',
         b'{"dataset": "orders", "filter": "' + b"(" * 100_000 + b'"}',
         b'{"dataset": "orders", "filter": "' + b"NOT " * 50_000 + b'true"}',
+        b'{"dataset": "orders", "filter": "true' + b" OR true" * 50_000 + b'"}',
+        b'{"dataset": "orders", "filter": "repeat(l_name, 1000000000) = l_name"}',
         b'{"dataset": "orders", "columns": [' + b"[" * 100_000,
         b'{"dataset": "' + b"x" * 2_000_000 + b'"}',
         b'{"dataset": "orders", "columns": [' + b'"l_price",' * 90_000 + b'"nope"]}',

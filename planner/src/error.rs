@@ -19,6 +19,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
     let root = error.find_root();
     let message = match root {
         DataFusionError::SQL(error, _) => parse_error(error),
+        // Without the prefix that DataFusion's own text has.
+        DataFusionError::Plan(message)
+        | DataFusionError::NotImplemented(message)
+        | DataFusionError::Execution(message) => first_line(message),
         other => first_line(&other.strip_backtrace()),
     };
     match root {

@@ -29,6 +29,8 @@ pub(crate) struct Evaluation {
     pub(crate) input: SchemaRef,
     /// Rows for which this is not true are dropped.
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Rows that the filter is evaluated over at a time, at most.
+    pub(crate) filter_rows: usize,
     /// From the fetched columns to the output.
     pub(crate) projector: Projector,
     /// The schema of the output.
@@ -90,6 +92,7 @@ impl FragmentBatches {
             (0, _) | (_, 0) => PIECE_ROWS,
             _ => (rows.saturating_mul(TARGET_BATCH_BYTES) / bytes).clamp(1, PIECE_ROWS),
         };
+        let step = step.min(evaluation.filter_rows);
         let mut todo = VecDeque::new();
         for piece in (0..rows).step_by(PIECE_ROWS) {
             let end = rows.min(piece + PIECE_ROWS);

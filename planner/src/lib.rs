@@ -26,5 +26,6 @@ mod tables;
 
 pub use fragment::covered_rows;
 pub use names::near;
+pub use predicate::STACK_BYTES;
 pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
 pub use table::DatasetTable;

@@ -113,6 +113,7 @@ impl SplitScan {
         let evaluation = Arc::new(Evaluation {
             input: without_metadata(&input),
             filter,
+            filter_rows: source.filter_rows,
             projector,
             output,
             row_ranges,

@@ -7,8 +7,7 @@ use datafusion::{
     common::{DFSchema, tree_node::TreeNode},
     error::DataFusionError,
     execution::{SessionState, SessionStateBuilder},
-    logical_expr::Operator,
-    logical_expr::{Expr, ExprSchemable},
+    logical_expr::{Expr, ExprSchemable, Operator},
     physical_expr::{
         PhysicalExpr,
         expressions::{BinaryExpr, Column, Literal},
@@ -16,6 +15,11 @@ use datafusion::{
         utils::collect_columns,
     },
     prelude::SessionConfig,
+    sql::sqlparser::{
+        dialect::GenericDialect,
+        keywords::Keyword,
+        tokenizer::{Token, Tokenizer},
+    },
 };
 use flightcache_cache::{Error, Result};
 
@@ -23,6 +27,33 @@ use crate::{
     error::{from_datafusion, missing_column},
     names::near,
 };
+
+/// Operators, keywords and parentheses of a predicate, at most: so deep may it nest, and everything
+/// that walks an expression, dropping it included, recurses. DataFusion's time to type and simplify
+/// grows with the square: a second for this many.
+const MAX_OPERATORS: usize = 1_000;
+
+/// Stack in bytes that threads need which parse, plan or evaluate predicates: what
+/// [`MAX_OPERATORS`] take in a debug build, four times.
+pub const STACK_BYTES: usize = 64 << 20;
+
+/// Functions whose value may be larger than their arguments by any factor.
+const AMPLIFYING: [&str; 14] = [
+    "array_repeat",
+    "array_resize",
+    "concat",
+    "concat_ws",
+    "generate_series",
+    "list_repeat",
+    "list_resize",
+    "lpad",
+    "overlay",
+    "range",
+    "regexp_replace",
+    "repeat",
+    "replace",
+    "rpad",
+];
 
 /// Parses and types predicates.
 #[derive(Debug)]
@@ -54,6 +85,7 @@ impl PredicateParser {
         sql: &str,
         schema: &SchemaRef,
     ) -> Result<Arc<dyn PhysicalExpr>> {
+        check_size(sql).map_err(|error| error.context(what))?;
         let df_schema = DFSchema::try_from(schema.as_ref().clone())
             .map_err(|error| from_datafusion(&error).context(what))?;
         let exact = Self::build(&self.exact, sql, &df_schema);
@@ -87,6 +119,32 @@ impl PredicateParser {
     }
 }
 
+/// Counts what can nest before anything recurses over it.
+fn check_size(sql: &str) -> Result<()> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    // What is no token is the parser's to report, with its position.
+    let operators = tokens.unwrap_or_default().iter().filter(|token| nests(token)).count();
+    if operators > MAX_OPERATORS {
+        return Err(Error::invalid(format!(
+            "{operators} operators are more than {MAX_OPERATORS}: write long lists with IN"
+        )));
+    }
+    Ok(())
+}
+
+fn nests(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => word.keyword != Keyword::NoKeyword,
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Number(..)
+        | Token::Period
+        | Token::RParen
+        | Token::SingleQuotedString(_) => false,
+        _ => true,
+    }
+}
+
 fn check(expr: &Expr) -> std::result::Result<(), DataFusionError> {
     let refused = expr.exists(|expr| {
         Ok(match expr {
@@ -101,6 +159,16 @@ fn check(expr: &Expr) -> std::result::Result<(), DataFusionError> {
             _ => expr.is_volatile_node(),
         })
     })?;
+    let amplifying = expr.exists(|expr| match expr {
+        Expr::ScalarFunction(function) => Ok(AMPLIFYING.contains(&function.name())),
+        _ => Ok(false),
+    })?;
+    if amplifying {
+        return Err(DataFusionError::Plan(format!(
+            "may not use {}: they make large values of small ones",
+            AMPLIFYING.join(", ")
+        )));
+    }
     if refused {
         return Err(DataFusionError::Plan(
             "may use the columns of one row alone: no subquery, aggregate, window, parameter or \

@@ -43,6 +43,9 @@ use crate::{
 /// Objects whose footers are looked at together while a scan is planned.
 const OBJECTS_AT_ONCE: usize = 64;
 
+/// Bytes that the literals of a filter may come to over all rows it is evaluated for at a time.
+const MAX_FILTER_BYTES: usize = 64 << 20;
+
 /// Plans and reads scans of cached datasets.
 #[derive(Debug)]
 pub struct Planner {
@@ -96,6 +99,7 @@ pub struct PlannedSplit {
 /// A command checked against a table.
 struct Scan {
     filter: Option<Arc<dyn PhysicalExpr>>,
+    filter_rows: usize,
     prune: Option<Arc<dyn PhysicalExpr>>,
     projection: Vec<usize>,
     schema: SchemaRef,
@@ -226,6 +230,7 @@ impl Planner {
             .map_err(|error| Error::internal("projection failed").with_source(error))?;
         Ok(Scan {
             filter: parse("filter", &command.filter)?,
+            filter_rows: command.filter.as_ref().map_or(PIECE_ROWS, |sql| rows_at_once(sql)),
             prune: parse("prune", &command.prune)?,
             projection,
             schema: Arc::new(projected),
@@ -286,7 +291,7 @@ impl Planner {
             self.ahead.clone(),
             table.schema.clone(),
         )
-        .with_filter(scan.filter.clone())
+        .with_filter(scan.filter.clone(), scan.filter_rows)
         .with_prune(scan.prune.clone())
         .with_row_ranges();
         // The URL names a store that is always registered and never read: chunks come from the cache.
@@ -337,6 +342,11 @@ fn file_hint(
         return Ok(None);
     }
     file_adapter(table, object, footer)?.expr(conjunction(hints)).map(Some)
+}
+
+/// Rows that a filter is evaluated over at a time: each row's value may hold all of its literals.
+fn rows_at_once(sql: &str) -> usize {
+    MAX_FILTER_BYTES / sql.len().max(1)
 }
 
 fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>> {

@@ -13,7 +13,7 @@ use datafusion::{
     physical_expr::{PhysicalExpr, projection::ProjectionExprs},
     physical_plan::{DisplayFormatType, metrics::ExecutionPlanMetricsSet},
 };
-use flightcache_cache::ChunkSource;
+use flightcache_cache::{ChunkSource, PIECE_ROWS};
 use flightcache_connectors::Footers;
 
 use crate::{ahead::LookAhead, opener::CachedOpener};
@@ -30,6 +30,7 @@ pub(crate) struct CachedSource {
     pub(crate) table_schema: TableSchema,
     pub(crate) projection: ProjectionExprs,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) filter_rows: usize,
     pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) row_ranges: bool,
     metrics: ExecutionPlanMetricsSet,
@@ -53,15 +54,22 @@ impl CachedSource {
             table_schema,
             projection,
             filter: None,
+            filter_rows: PIECE_ROWS,
             prune: None,
             row_ranges: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 
-    /// The same scan, of only those rows for which `filter`, over the table schema, is true.
-    pub(crate) fn with_filter(mut self, filter: Option<Arc<dyn PhysicalExpr>>) -> Self {
+    /// The same scan, of only those rows for which `filter`, over the table schema, is true;
+    /// evaluated over at most `rows` rows at a time.
+    pub(crate) fn with_filter(
+        mut self,
+        filter: Option<Arc<dyn PhysicalExpr>>,
+        rows: usize,
+    ) -> Self {
         self.filter = filter;
+        self.filter_rows = rows.clamp(1, PIECE_ROWS);
         self
     }
 

@@ -104,8 +104,12 @@ async fn warm(node: Arc<Node>, request: WarmRequest) -> Result<BoxStream<FlightR
         ..ScanCommand::default()
     };
     let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let fragments = node.planner.fragments(&table, &command).await?;
+    let planning = Arc::clone(&node);
+    let fragments = node.on_cpu(async move {
+        let table = planning.planner.table(&snapshot).await?;
+        planning.planner.fragments(&table, &command).await
+    });
+    let fragments = fragments.await?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let end = fill(&node, fragments, &sender).await;

@@ -26,12 +26,16 @@ use crate::{
 const LISTED_AT_ONCE: usize = 8;
 
 /// Plans the scan that `descriptor` asks for: one endpoint a split.
-pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+pub(super) async fn plan(node: &Arc<Node>, descriptor: FlightDescriptor) -> Result<FlightInfo> {
     let mut command = command(&descriptor)?;
     let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let plan = node.planner.plan(&table, &command).await?;
     command.snapshot = Some(snapshot.id.clone());
+    let (planning, of, wanted) = (Arc::clone(node), Arc::clone(&snapshot), command.clone());
+    let plan = node.on_cpu(async move {
+        let table = planning.planner.table(&of).await?;
+        planning.planner.plan(&table, &wanted).await
+    });
+    let plan = plan.await?;
     let expires_ms = expiry(node);
     let endpoints = if plan.single_endpoint {
         whole_endpoint(node, &plan, &command, expires_ms)?
@@ -45,11 +49,18 @@ pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<Fl
 }
 
 /// The schema of what `descriptor` asks for.
-pub(super) async fn schema(node: &Node, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+pub(super) async fn schema(
+    node: &Arc<Node>,
+    descriptor: &FlightDescriptor,
+) -> Result<SchemaResult> {
     let command = command(descriptor)?;
     let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let schema = node.planner.schema(&table, &command)?;
+    let planning = Arc::clone(node);
+    let schema = node.on_cpu(async move {
+        let table = planning.planner.table(&snapshot).await?;
+        planning.planner.schema(&table, &command)
+    });
+    let schema = schema.await?;
     SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
         .try_into()
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))

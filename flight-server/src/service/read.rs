@@ -42,9 +42,12 @@ pub(super) async fn read(
     let ticket = node.ticket_key.open(ticket, now_ms())?;
     let permit = admit(&node).await?;
     let snapshot = node.datasets.resolve(&ticket.command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let (schema, batches) =
-        node.planner.read(&table, &ticket.command, ticket.split.as_ref(), ticket.limit)?;
+    let planning = Arc::clone(&node);
+    let scan = node.on_cpu(async move {
+        let table = planning.planner.table(&snapshot).await?;
+        planning.planner.read(&table, &ticket.command, ticket.split.as_ref(), ticket.limit)
+    });
+    let (schema, batches) = scan.await?;
     let encoder = FlightEncoder::try_new(&schema)?;
 
     let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);

@@ -139,6 +139,10 @@ async fn bad_predicates_and_columns_say_what_is_wrong() {
         ("id = $1", "parameter"),
         ("no_such_function(id)", "no_such_function"),
         ("id; DROP TABLE data", "filter"),
+        (&vec!["id = 1"; 3_000].join(" OR "), "IN"),
+        (&format!("{}true", "NOT ".repeat(3_000)), "operators"),
+        (&format!("{}id", "- ".repeat(3_000)), "operators"),
+        ("repeat(\"Word\", 1000000000) = 'x'", "repeat"),
     ] {
         let command =
             ScanCommand { filter: Some(filter.to_owned()), ..ScanCommand::dataset("data") };
