@@ -1,4 +1,4 @@
-//! A node: datasets, planner, cache stack, ticket key and ceilings, without any network.
+//! A node: datasets, planner, cache stack, ticket keys and ceilings, without any network.
 
 use std::{
     sync::{
@@ -8,15 +8,16 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use flightcache_cache::{Error, ObjectId, Result};
+use flightcache_cache::{ObjectId, Result};
 use flightcache_connectors::Dataset;
 use flightcache_planner::Planner;
 use flightcache_protocol::{
-    DiskStats, EvictReply, FlightStats, MemoryStats, OriginStats, Stats, TicketKey,
+    DiskStats, EvictReply, FlightStats, MemoryStats, OriginStats, Stats, TicketKeys,
 };
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    auth::{self, Watched},
     config::{Config, ServerConfig},
     datasets::Datasets,
     metrics::{Latencies, StatsSource},
@@ -32,8 +33,8 @@ pub struct Node {
     pub planner: Planner,
     /// The tiers.
     pub stack: Stack,
-    /// Seals and opens tickets.
-    pub ticket_key: TicketKey,
+    /// Seal and open tickets.
+    pub ticket_keys: Arc<Watched<TicketKeys>>,
     /// Addresses and ceilings.
     pub settings: ServerConfig,
     /// Histograms of latency.
@@ -83,7 +84,7 @@ impl Node {
             datasets,
             planner,
             stack,
-            ticket_key: ticket_key(&settings)?,
+            ticket_keys: auth::ticket_keys(&settings)?,
             streams: Arc::new(Semaphore::new(settings.max_streams)),
             stream_memory: Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))),
             settings,
@@ -162,24 +163,4 @@ impl StatsSource for Node {
 pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn ticket_key(settings: &ServerConfig) -> Result<TicketKey> {
-    let Some(path) = &settings.ticket_key_file else {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)
-            .map_err(|error| Error::internal(format!("no random bytes for a key: {error}")))?;
-        return Ok(TicketKey::derive(&secret));
-    };
-    let secret = std::fs::read(path).map_err(|error| {
-        Error::invalid(format!("ticket_key_file {} cannot be read: {error}", path.display()))
-    })?;
-    if secret.len() < 16 {
-        return Err(Error::invalid(format!(
-            "ticket_key_file {} holds {} bytes: give it at least 16 random ones",
-            path.display(),
-            secret.len()
-        )));
-    }
-    Ok(TicketKey::derive(&secret))
 }
