@@ -3,7 +3,7 @@
 //! Scans read several endpoints at once and hand their batches on in the order of the endpoints;
 //! what was read ahead is bounded, so a slow consumer slows the node down and holds no memory.
 
-use std::{error::Error as StdError, fmt, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::{
     array::RecordBatch,
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Status,
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 /// Where a node listens unless told otherwise.
@@ -51,20 +51,61 @@ pub struct Connection {
     url: String,
     endpoint: Endpoint,
     token: Option<String>,
+    /// Absent where the URL does not ask for TLS.
+    tls: Option<ClientTls>,
 }
 
+/// Files in PEM with which a client speaks TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Authorities that may sign the node's certificate; absent: the machine's own.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate and its private key, for nodes that ask for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientTls {
+    fn load(&self) -> Result<ClientTlsConfig> {
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|error| {
+                Error::invalid(format!("{} cannot be read: {error}", path.display()))
+            })
+        };
+        let config = match &self.ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match &self.identity {
+            Some((cert, key)) => config.identity(Identity::from_pem(read(cert)?, read(key)?)),
+            None => config,
+        })
+    }
+}
+
+/// How URLs of nodes begin, and whether they ask for TLS.
+const SCHEMES: [(&str, bool); 6] = [
+    ("grpc://", false),
+    ("grpc+tcp://", false),
+    ("http://", false),
+    ("grpc+tls://", true),
+    ("grpcs://", true),
+    ("https://", true),
+];
+
 impl Connection {
-    /// A node at `grpc://HOST:PORT` and the bearer token to show it, if any. Connects to nothing.
+    /// A node at `grpc://HOST:PORT` or `grpc+tls://HOST:PORT` and the bearer token to show it, if any. Connects to nothing.
     ///
     /// # Errors
     /// `Invalid` for what is no such URL.
     pub fn new(url: &str, token: Option<String>) -> Result<Self> {
-        let address = ["grpc://", "grpc+tcp://", "http://"]
+        let known = SCHEMES
             .iter()
-            .find_map(|scheme| url.strip_prefix(scheme))
-            .filter(|address| !address.is_empty());
-        let endpoint =
-            address.and_then(|address| Endpoint::from_shared(format!("http://{address}")).ok());
+            .find_map(|(scheme, tls)| Some((url.strip_prefix(scheme)?, *tls)))
+            .filter(|(address, _)| !address.is_empty());
+        let endpoint = known.and_then(|(address, tls)| {
+            let scheme = if tls { "https" } else { "http" };
+            Endpoint::from_shared(format!("{scheme}://{address}")).ok()
+        });
         let Some(endpoint) = endpoint else {
             let url = url.escape_debug();
             let message = format!("`{url}` is no node's URL; write one as {DEFAULT_URL}");
@@ -76,7 +117,14 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .tcp_nodelay(true);
-        Ok(Self { url: url.to_owned(), endpoint, token })
+        let tls = known.filter(|(_, tls)| *tls).map(|_| ClientTls::default());
+        Ok(Self { url: url.to_owned(), endpoint, token, tls })
+    }
+
+    /// The same node, reached with these files where its URL asks for TLS.
+    pub fn with_tls(mut self, files: ClientTls) -> Self {
+        self.tls = self.tls.map(|_| files);
+        self
     }
 
     /// The node's URL.
@@ -87,9 +135,17 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// `Unavailable` if nobody answers, `Invalid` for a token that no header can hold.
+    /// `Unavailable` if nobody answers, `Invalid` for a token that no header can hold, or a file
+    /// that holds no certificate or key.
     pub async fn open(&self) -> Result<Client> {
-        let channel = self.endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
+        let mut endpoint = self.endpoint.clone();
+        if let Some(files) = &self.tls {
+            endpoint = endpoint.tls_config(files.load()?).map_err(|error| {
+                let cause = sources(&error).last().map(ToString::to_string).unwrap_or_default();
+                Error::invalid(format!("TLS cannot be used: {cause}; check --ca, --cert and --key"))
+            })?;
+        }
+        let channel = endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
         let client = Client { channel, token: self.token.as_deref().map(Arc::from) };
         client.flight().map(|_| client)
     }
@@ -305,10 +361,19 @@ mod tests {
 
     #[test]
     fn urls_of_nodes_are_told_from_others() {
-        for url in [DEFAULT_URL, "grpc+tcp://node-7:1", "http://[::1]:1"] {
-            assert!(Connection::new(url, None).is_ok(), "{url}");
+        for (url, tls) in [
+            (DEFAULT_URL, false),
+            ("grpc+tcp://node-7:1", false),
+            ("http://[::1]:1", false),
+            ("grpc+tls://node-7:1", true),
+            ("grpcs://node-7:1", true),
+            ("https://[::1]:1", true),
+        ] {
+            let files = ClientTls { ca: Some("ca.pem".into()), identity: None };
+            let connection = Connection::new(url, None).unwrap().with_tls(files.clone());
+            assert_eq!(connection.tls, tls.then_some(files), "{url}");
         }
-        for url in ["", "grpc://", "node-7:1", "grpc+tls://node-7:1", "grpc://a b:1"] {
+        for url in ["", "grpc://", "node-7:1", "grpc+tls://", "grpc://a b:1", "ftp://a:1"] {
             let error = Connection::new(url, None).unwrap_err();
             assert!(error.message().contains(DEFAULT_URL), "{error}");
         }

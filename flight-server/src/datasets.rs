@@ -8,7 +8,7 @@ use flightcache_planner::near;
 use flightcache_protocol::{ScanCommand, ScanTarget};
 use moka::sync::Cache;
 
-use crate::config::Config;
+use crate::{auth::Caller, config::Config};
 
 /// Ad-hoc datasets of scan commands with a `url` that are kept at most.
 const MAX_AD_HOC: u64 = 1024;
@@ -52,30 +52,45 @@ impl Datasets {
         })
     }
 
-    /// The datasets by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Dataset>> {
-        self.by_name.values()
+    /// The datasets that `caller` may read, by name.
+    pub fn readable(&self, caller: &Caller) -> Vec<Arc<Dataset>> {
+        let readable = self.by_name.values().filter(|dataset| caller.may_read(dataset.name()));
+        let readable: Vec<_> = readable.cloned().collect();
+        caller.listed(readable.len());
+        readable
     }
 
-    /// The dataset called `name`.
+    /// The dataset called `name`, if `caller` may do with it what it calls for.
     ///
     /// # Errors
-    /// `NotFound` naming it, with near names.
-    pub fn get(&self, name: &str) -> Result<&Arc<Dataset>> {
-        self.by_name.get(name).ok_or_else(|| {
-            let near = near(name, self.by_name.keys().map(String::as_str));
+    /// `NotFound` naming it, with near names, if it does not exist or must not be read, between
+    /// which nothing tells; `Denied` for an action on one that may only be read.
+    pub fn get(&self, caller: &Caller, name: &str) -> Result<&Arc<Dataset>> {
+        let readable = caller.may_read(name);
+        let found = self.by_name.get(name).filter(|_| readable);
+        caller.decide(name, found, || {
+            let known = self.by_name.keys().map(String::as_str);
+            let near = near(name, known.filter(|known| caller.may_read(known)));
             Error::not_found(format!("dataset `{}` does not exist{near}", name.escape_debug()))
         })
     }
 
-    /// The snapshot that `command` reads: of its dataset, or of what its URL covers; the pinned
-    /// one if it names one.
+    /// Checks that `caller` may read what `command` reads; asks no store.
     ///
     /// # Errors
-    /// `NotFound` for a dataset or URL that is not served, `Stale` for a pinned snapshot that is
-    /// gone, `Invalid` for a malformed URL; what listing gives.
-    pub async fn resolve(&self, command: &ScanCommand) -> Result<Arc<Snapshot>> {
-        let (dataset, path) = self.target(command)?;
+    /// As [`Datasets::resolve`], but for what listing gives.
+    pub fn authorize(&self, caller: &Caller, command: &ScanCommand) -> Result<()> {
+        self.target(caller, command).map(drop)
+    }
+
+    /// The snapshot that `command` reads: of its dataset, or of what its URL covers; the pinned
+    /// one if it names one. Nothing is listed that `caller` must not read.
+    ///
+    /// # Errors
+    /// `NotFound` for a dataset or URL that is not served to `caller`, `Stale` for a pinned
+    /// snapshot that is gone, `Invalid` for a malformed URL; what listing gives.
+    pub async fn resolve(&self, caller: &Caller, command: &ScanCommand) -> Result<Arc<Snapshot>> {
+        let (dataset, path) = self.target(caller, command)?;
         let snapshot = match &command.snapshot {
             Some(id) => dataset.pinned(id).await,
             None => dataset.snapshot().await,
@@ -87,24 +102,29 @@ impl Datasets {
         }
     }
 
-    fn target(&self, command: &ScanCommand) -> Result<(Arc<Dataset>, Option<String>)> {
+    fn target(
+        &self,
+        caller: &Caller,
+        command: &ScanCommand,
+    ) -> Result<(Arc<Dataset>, Option<String>)> {
         let url = match command.target()? {
-            ScanTarget::Dataset(name) => return Ok((Arc::clone(self.get(name)?), None)),
+            ScanTarget::Dataset(name) => return Ok((Arc::clone(self.get(caller, name)?), None)),
             ScanTarget::Url(url) => url,
         };
         let covering = self
             .by_name
             .values()
+            .filter(|dataset| caller.may_read(dataset.name()))
             .filter_map(|dataset| Some((dataset, dataset.under(url)?)))
             .max_by_key(|(dataset, _)| dataset.location().path.len());
         if let Some((dataset, path)) = covering {
+            let dataset = caller.decide(dataset.name(), Some(dataset), unserved)?;
             return Ok((Arc::clone(dataset), Some(path)));
         }
-        if !self.allowed.iter().any(|allowed| allowed.under(url).is_some()) {
-            return Err(Error::not_found(
-                "no dataset covers that URL, and the configuration's `allow_urls` does not either",
-            ));
-        }
+        // Rules name the entry that covers a URL: a URL itself can be spelled in many ways.
+        let mut allowed = self.allowed.iter().filter(|allowed| caller.may_read(allowed.name()));
+        let allowed = allowed.find(|allowed| allowed.under(url).is_some());
+        caller.decide(allowed.map_or(url, |allowed| allowed.name()), allowed, unserved)?;
         if let Some(dataset) = self.ad_hoc.get(url) {
             return Ok((dataset, None));
         }
@@ -113,6 +133,12 @@ impl Datasets {
         self.ad_hoc.insert(url.to_owned(), Arc::clone(&dataset));
         Ok((dataset, None))
     }
+}
+
+fn unserved() -> Error {
+    Error::not_found(
+        "no dataset covers that URL, and the configuration's `allow_urls` does not either",
+    )
 }
 
 /// How long a listing of an ad-hoc dataset is good.

@@ -4,11 +4,12 @@
 //!  main ─► cli ─► serve ─► node ─► datasets ─► snapshots   (connectors)
 //!                   │        ├───► planner ──► scans       (planner)
 //!                   │        └───► stack ────► chunks      (cache over connectors)
-//!                   ├─► service: what Flight clients call
+//!                   ├─► auth ► service: who calls, and what Flight clients call
 //!                   └─► admin:   /livez /readyz /metrics, on a thread of its own
 //! ```
 
 pub mod admin;
+pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -1,4 +1,4 @@
-//! A node: datasets, planner, cache stack, ticket key and ceilings, without any network.
+//! A node: datasets, planner, cache stack, ticket keys and ceilings, without any network.
 
 use std::{
     sync::{
@@ -12,11 +12,12 @@ use flightcache_cache::{Error, ObjectId, Result};
 use flightcache_connectors::Dataset;
 use flightcache_planner::Planner;
 use flightcache_protocol::{
-    DiskStats, EvictReply, FlightStats, MemoryStats, OriginStats, Stats, TicketKey,
+    DiskStats, EvictReply, FlightStats, MemoryStats, OriginStats, Stats, TicketKeys,
 };
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinError};
 
 use crate::{
+    auth::{self, Watched},
     config::{Config, ServerConfig},
     datasets::Datasets,
     metrics::{Latencies, StatsSource},
@@ -32,8 +33,8 @@ pub struct Node {
     pub planner: Planner,
     /// The tiers.
     pub stack: Stack,
-    /// Seals and opens tickets.
-    pub ticket_key: TicketKey,
+    /// Seal and open tickets.
+    pub ticket_keys: Arc<Watched<TicketKeys>>,
     /// Addresses and ceilings.
     pub settings: ServerConfig,
     /// Histograms of latency.
@@ -83,7 +84,7 @@ impl Node {
             datasets,
             planner,
             stack,
-            ticket_key: ticket_key(&settings)?,
+            ticket_keys: auth::ticket_keys(&settings)?,
             streams: Arc::new(Semaphore::new(settings.max_streams)),
             stream_memory: Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))),
             settings,
@@ -96,13 +97,13 @@ impl Node {
     /// Does `work` where planning and decoding belong; a panic there is an error here.
     ///
     /// # Errors
-    /// What `work` fails with; `Data` if it panics, as decoders and pruning do on some broken files.
+    /// What `work` fails with; `Data` if it panics, as decoders and pruning do on some broken files;
+    /// `Unavailable` if the node shuts down.
     pub async fn on_cpu<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let broken = |_| Err(Error::data("planning failed on the statistics of some file"));
-        self.cpu.spawn(work).await.unwrap_or_else(broken)
+        self.cpu.spawn(work).await.unwrap_or_else(|ended| Err(cut(&ended)))
     }
 
     /// Drops every chunk of `dataset`, of all its versions, from memory and disk.
@@ -170,28 +171,17 @@ impl StatsSource for Node {
     }
 }
 
+/// What a task that planned or read a scan ended with, if not with a result.
+pub(crate) fn cut(ended: &JoinError) -> Error {
+    if ended.is_panic() {
+        Error::data("some file of the scan cannot be decoded: its bytes or statistics are broken")
+    } else {
+        Error::unavailable("the node shuts down: read on elsewhere")
+    }
+}
+
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn ticket_key(settings: &ServerConfig) -> Result<TicketKey> {
-    let Some(path) = &settings.ticket_key_file else {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)
-            .map_err(|error| Error::internal(format!("no random bytes for a key: {error}")))?;
-        return Ok(TicketKey::derive(&secret));
-    };
-    let secret = std::fs::read(path).map_err(|error| {
-        Error::invalid(format!("ticket_key_file {} cannot be read: {error}", path.display()))
-    })?;
-    if secret.len() < 16 {
-        return Err(Error::invalid(format!(
-            "ticket_key_file {} holds {} bytes: give it at least 16 random ones",
-            path.display(),
-            secret.len()
-        )));
-    }
-    Ok(TicketKey::derive(&secret))
 }

@@ -1,23 +1,32 @@
 //! Runs a node: bind early, serve late, drain on SIGTERM.
 
+mod tls;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use flightcache_cache::{Error, Result};
 use flightcache_planner::STACK_BYTES;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::timeout,
 };
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio_rustls::rustls;
+use tokio_stream::Stream;
+use tonic::transport::{
+    Server,
+    server::{Connected, TcpIncoming},
+};
 use tracing::{info, warn};
 
 pub use crate::stack::Embedded;
 use crate::{
     admin::{Admin, Phase, Readiness},
+    auth::{Auth, AuthLayer},
     cli::Output,
     config::Config,
     metrics::Metrics,
@@ -59,6 +68,7 @@ pub struct Running {
     pub node: Arc<Node>,
     /// Where Flight is served.
     pub flight: SocketAddr,
+    scheme: &'static str,
     admin: Admin,
     readiness: Readiness,
     drain: watch::Sender<bool>,
@@ -84,26 +94,29 @@ impl Running {
         };
         let listener = TcpListener::bind(listen).await.map_err(unbound)?;
         let flight = listener.local_addr().map_err(unbound)?;
+        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         let mut config = config.clone();
-        if config.server.advertise.is_none() && !flight.ip().is_unspecified() {
-            config.server.advertise = Some(format!("grpc://{flight}"));
-        }
+        config.server.advertise = advertised(&config, flight, scheme);
+        let auth = config.auth.as_ref().map(Auth::start).transpose()?.map(Arc::new);
         let node = Arc::new(Node::build(&config, embedded, io.handle(), cpu.handle()).await?);
         let readiness = Readiness::default();
         let metrics = Metrics::new(Arc::clone(&node) as _, &node.latencies);
         let admin = Admin::start(config.server.admin_listen, readiness.clone(), Arc::new(metrics))?;
 
         let (drain, drained) = watch::channel(false);
-        let server = tokio::spawn(serve(Arc::clone(&node), listener, drained));
+        let service = Serving { node: Arc::clone(&node), auth, drained };
+        let server = tokio::spawn(service.serve(listener, tls));
         readiness.set(Phase::Ready);
+        tell_who_may_come_in(&config, flight);
         info!(%flight, admin = %admin.address(), datasets = config.datasets.len(), "ready");
-        Ok(Self { node, flight, admin, readiness, drain, server })
+        Ok(Self { node, flight, scheme, admin, readiness, drain, server })
     }
 
     /// The line that says where the node is reached.
     pub fn ready_line(&self) -> String {
-        let (flight, admin) = (self.flight, self.admin.address());
-        format!("flightcache ready flight=grpc://{flight} admin=http://{admin}")
+        let (scheme, flight, admin) = (self.scheme, self.flight, self.admin.address());
+        format!("flightcache ready flight={scheme}://{flight} admin=http://{admin}")
     }
 
     /// Takes no new request, lets open streams end within the drain timeout, and stops.
@@ -132,26 +145,73 @@ impl Running {
     }
 }
 
-async fn serve(
+/// What endpoints tell clients: what the configuration says, with TLS as the node speaks it, or the
+/// address it is bound to, unless that is every address of the machine.
+fn advertised(config: &Config, flight: SocketAddr, scheme: &str) -> Option<String> {
+    let told = config.server.advertise.as_ref().map(|url| match url.strip_prefix("grpc://") {
+        Some(node) => format!("{scheme}://{node}"),
+        // TLS that ends in front of the node.
+        None => url.clone(),
+    });
+    told.or_else(|| (!flight.ip().is_unspecified()).then(|| format!("{scheme}://{flight}")))
+}
+
+/// Says once how open the node is.
+fn tell_who_may_come_in(config: &Config, flight: SocketAddr) {
+    let (tls, auth) = (&config.server.tls, &config.auth);
+    let Some(auth) = auth else {
+        info!(tls = tls.is_some(), "no [auth]: everybody who gets here may read everything");
+        return;
+    };
+    let tokens = auth.token_file.is_some() || auth.oidc.is_some();
+    if tokens && tls.is_none() && !flight.ip().is_loopback() {
+        warn!("tokens cross the network unencrypted: set [server.tls], or end TLS in front");
+    }
+}
+
+/// What serves connections.
+struct Serving {
     node: Arc<Node>,
-    listener: TcpListener,
-    mut drained: watch::Receiver<bool>,
-) -> std::result::Result<(), tonic::transport::Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
-    Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .layer(ReadLayer::new(node))
-        .add_service(flight)
-        .serve_with_incoming_shutdown(incoming, async move {
-            let _ = drained.wait_for(|drain| *drain).await;
-        })
-        .await
+    auth: Option<Arc<Auth>>,
+    drained: watch::Receiver<bool>,
+}
+
+impl Serving {
+    async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> std::result::Result<(), tonic::transport::Error> {
+        match tls {
+            Some(tls) => self.serve_on(tls::handshakes(listener, tls)).await,
+            None => self.serve_on(TcpIncoming::from(listener).with_nodelay(Some(true))).await,
+        }
+    }
+
+    async fn serve_on<C>(
+        self,
+        incoming: impl Stream<Item = std::io::Result<C>>,
+    ) -> std::result::Result<(), tonic::transport::Error>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
+        let Self { node, auth, mut drained } = self;
+        let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .layer(AuthLayer::new(auth))
+            .layer(ReadLayer::new(node))
+            .add_service(flight)
+            .serve_with_incoming_shutdown(incoming, async move {
+                let _ = drained.wait_for(|drain| *drain).await;
+            })
+            .await
+    }
 }
 
 /// The runtime for I/O: half as many threads as cores.

@@ -14,6 +14,11 @@ const MAX_MESSAGE_BYTES: usize = 1024;
 /// The status carries the one-line message alone; what lies beneath is for the log.
 pub(crate) fn status(call: &'static str, error: &Error) -> Status {
     log(call, error);
+    told(error)
+}
+
+/// The gRPC status of an error that was logged in another way.
+pub(crate) fn told(error: &Error) -> Status {
     Status::new(code(error.kind()), shortened(error.message()))
 }
 

@@ -39,15 +39,17 @@ def raises_kind(kind: str, *words: str) -> Iterator[None]:
 def message(error: BaseException) -> str:
     """Return what the server said, without what gRPC's client adds."""
     text = str(error.args[0] if error.args else error)
-    return re.split(r"\. (?:gRPC client debug context|Client context)", text, maxsplit=1)[0]
+    return re.split(r"\. (?:gRPC client debug context|Client context|Detail)", text, maxsplit=1)[0]
 
 
 class Client:
     """A connection; JSON in and tables out."""
 
-    def __init__(self, url: str) -> None:
-        """Connect when first used."""
-        self.flight = flight.connect(url)
+    def __init__(self, url: str, token: str | None = None, **tls: Any) -> None:
+        """Connect when first used; `token` goes with every call, `tls` is pyarrow's options."""
+        self.flight = flight.connect(url, **tls)
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token is not None else []
+        self.options = flight.FlightCallOptions(headers=headers)
 
     def __enter__(self) -> Self:
         """Keep the connection for a block."""
@@ -63,7 +65,7 @@ class Client:
             descriptor = flight.FlightDescriptor.for_path(dataset)
         else:
             descriptor = descriptor_for(dataset, **command)
-        return self.flight.get_flight_info(descriptor)
+        return self.flight.get_flight_info(descriptor, self.options)
 
     def read(self, dataset: str | None = None, **command: Any) -> pa.Table:
         """Read all endpoints of a scan, in their order."""
@@ -71,15 +73,24 @@ class Client:
 
     def fetch(self, info: flight.FlightInfo) -> pa.Table:
         """Read all endpoints of a plan, in their order."""
-        tables = [self.flight.do_get(one.ticket).read_all() for one in info.endpoints]
+        tables = [self.get(one.ticket) for one in info.endpoints]
         for table in tables:
             assert table.schema.equals(info.schema), (table.schema, info.schema)
         return pa.concat_tables(tables) if tables else info.schema.empty_table()
 
+    def get(self, ticket: flight.Ticket) -> pa.Table:
+        """Read one endpoint."""
+        return self.flight.do_get(ticket, self.options).read_all()
+
+    def names(self) -> list[str]:
+        """Return the datasets that it may read."""
+        listed = self.flight.list_flights(options=self.options)
+        return [info.descriptor.path[0].decode() for info in listed]
+
     def act(self, action: str, body: Any = None, *, raw: bytes | None = None) -> list[Any]:
         """Carry out an action and return its JSON answers."""
         payload = json.dumps(body or {}).encode() if raw is None else raw
-        results = self.flight.do_action(flight.Action(action, payload))
+        results = self.flight.do_action(flight.Action(action, payload), self.options)
         return [json.loads(result.body.to_pybytes()) for result in results]
 
     def stats(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from harness.stores import Place
 
 BINARY = ROOT / os.environ.get("FLIGHTCACHE_BIN", "target/debug/flightcache")
 READY = re.compile(
-    rb"^flightcache ready flight=(grpc://\S+:\d+) admin=(http://\S+:\d+)$", re.MULTILINE
+    rb"^flightcache ready flight=(grpc(?:\+tls)?://\S+:\d+) admin=(http://\S+:\d+)$", re.MULTILINE
 )
 
 LIVE: "list[Node]" = []
@@ -58,9 +58,9 @@ class Node:
     allowed: list[str] = field(default_factory=list)
     checked: int = 0
 
-    def client(self) -> Client:
+    def client(self, token: str | None = None, **tls: Any) -> Client:
         """Connect to it."""
-        return Client(self.flight)
+        return Client(self.flight, token, **tls)
 
     def stats(self) -> dict[str, Any]:
         """Return its figures."""
@@ -140,7 +140,11 @@ def config(
 
 
 def toml(value: Any) -> str:
-    """Write a value; JSON's strings, numbers and lists are TOML's."""
+    """Write a value; JSON's strings, numbers and lists of these are TOML's."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 

@@ -22,4 +22,4 @@ pub use action::{
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, Stats};
-pub use ticket::{Ticket, TicketKey, TicketSplit};
+pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit};

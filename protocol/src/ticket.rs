@@ -25,6 +25,9 @@ const KEY_CONTEXT: &str = "flightcache 2026-11 ticket MAC";
 pub struct Ticket {
     /// The scan, with its snapshot fixed.
     pub command: ScanCommand,
+    /// Whom it was made for; absent where the node that made it asks nobody who he is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// The split to read; absent where one endpoint serves the whole scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<TicketSplit>,
@@ -83,29 +86,73 @@ impl TicketKey {
     /// `Invalid` if the ticket was not sealed with this key or has been altered or cut; `Stale`
     /// if it has expired.
     pub fn open(&self, bytes: &[u8], now_ms: u64) -> Result<Ticket> {
-        let forged =
-            || Error::invalid("ticket is not one of this server's: get a new one by GetFlightInfo");
-        if bytes.len() > MAX_TICKET_BYTES {
-            return Err(forged());
-        }
-        let (&[version], rest) = bytes.split_first_chunk::<1>().ok_or_else(forged)?;
-        let (mac, body) = rest.split_first_chunk::<MAC_BYTES>().ok_or_else(forged)?;
-        // `blake3::Hash` compares in constant time.
-        if version != VERSION || blake3::keyed_hash(&self.0, body) != blake3::Hash::from(*mac) {
-            return Err(forged());
-        }
-        let ticket: Ticket = serde_json::from_slice(body)
-            .map_err(|error| Error::invalid("ticket of another version").with_source(error))?;
-        if ticket.expires_ms <= now_ms {
-            return Err(Error::stale("ticket has expired: get a new one by GetFlightInfo"));
-        }
-        Ok(ticket)
+        read(self.unsealed(bytes), now_ms)
     }
+
+    /// The body of a ticket that this key sealed.
+    fn unsealed<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        if bytes.len() > MAX_TICKET_BYTES {
+            return None;
+        }
+        let (&[version], rest) = bytes.split_first_chunk::<1>()?;
+        let (mac, body) = rest.split_first_chunk::<MAC_BYTES>()?;
+        // `blake3::Hash` compares in constant time.
+        let genuine = blake3::keyed_hash(&self.0, body) == blake3::Hash::from(*mac);
+        (version == VERSION && genuine).then_some(body)
+    }
+}
+
+/// The ticket in the body of a sealed one, at the time `now_ms`.
+fn read(body: Option<&[u8]>, now_ms: u64) -> Result<Ticket> {
+    let body = body.ok_or_else(|| {
+        Error::invalid("ticket is not one of this server's: get a new one by GetFlightInfo")
+    })?;
+    let ticket: Ticket = serde_json::from_slice(body)
+        .map_err(|error| Error::invalid("ticket of another version").with_source(error))?;
+    if ticket.expires_ms <= now_ms {
+        return Err(Error::stale("ticket has expired: get a new one by GetFlightInfo"));
+    }
+    Ok(ticket)
 }
 
 impl fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TicketKey(..)")
+    }
+}
+
+/// The keys of a node: tickets are sealed with the newest and opened with any, so that a new key
+/// does not end the tickets of the one before.
+///
+/// To rotate: add the new key as an older one on every node, then put it first on every node, then
+/// remove the old one when its last ticket has expired.
+#[derive(Clone, Debug)]
+pub struct TicketKeys {
+    newest: TicketKey,
+    older: Vec<TicketKey>,
+}
+
+impl TicketKeys {
+    /// Seals with `newest`, opens with any.
+    pub fn new(newest: TicketKey, older: Vec<TicketKey>) -> Self {
+        Self { newest, older }
+    }
+
+    /// As [`TicketKey::seal`], with the newest key.
+    ///
+    /// # Errors
+    /// As [`TicketKey::seal`].
+    pub fn seal(&self, ticket: &Ticket) -> Result<Vec<u8>> {
+        self.newest.seal(ticket)
+    }
+
+    /// As [`TicketKey::open`], with whichever key sealed it.
+    ///
+    /// # Errors
+    /// As [`TicketKey::open`].
+    pub fn open(&self, bytes: &[u8], now_ms: u64) -> Result<Ticket> {
+        let mut keys = std::iter::once(&self.newest).chain(&self.older);
+        read(keys.find_map(|key| key.unsealed(bytes)), now_ms)
     }
 }
 
@@ -124,7 +171,8 @@ mod tests {
             end: 3,
         };
         let command = ScanCommand::dataset("lineitem");
-        Ticket { command, split: Some(split), limit: Some(5), expires_ms: 1_000 }
+        let principal = Some("spark-1".to_owned());
+        Ticket { command, principal, split: Some(split), limit: Some(5), expires_ms: 1_000 }
     }
 
     #[test]

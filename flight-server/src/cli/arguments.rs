@@ -7,10 +7,10 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use flightcache_cache::Result;
+use flightcache_cache::{Error, Result};
 
 use crate::{
-    client::{Connection, DEFAULT_URL},
+    client::{ClientTls, Connection, DEFAULT_URL},
     config::{DatasetConfig, Environment, Flags, parse_address, parse_size},
 };
 
@@ -106,17 +106,36 @@ pub struct ConnectionArgs {
     /// Token to show it [env: FLIGHTCACHE_TOKEN]
     #[arg(long)]
     token: Option<String>,
+    /// Authorities (PEM) that sign its certificate [env: FLIGHTCACHE_CA] [default: the machine's]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate (PEM) to show it [env: FLIGHTCACHE_CERT]
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate [env: FLIGHTCACHE_KEY]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 impl ConnectionArgs {
     /// The flags, else the environment, else the node of this machine.
     ///
     /// # Errors
-    /// `Invalid` for what is no URL of a node.
+    /// `Invalid` for what is no URL of a node, and for a certificate without its key.
     pub fn connection(&self, environment: &Environment) -> Result<Connection> {
         let url = self.url.as_deref().or_else(|| environment.url()).unwrap_or(DEFAULT_URL);
         let token = self.token.as_deref().or_else(|| environment.token());
-        Connection::new(url, token.map(str::to_owned))
+        let file = |flag: &Option<PathBuf>, variable: Option<&str>| {
+            flag.clone().or_else(|| variable.map(PathBuf::from))
+        };
+        let identity =
+            match (file(&self.cert, environment.cert()), file(&self.key, environment.key())) {
+                (Some(cert), Some(key)) => Some((cert, key)),
+                (None, None) => None,
+                _ => return Err(Error::invalid("--cert and --key belong together; give both")),
+            };
+        let files = ClientTls { ca: file(&self.ca, environment.ca()), identity };
+        Ok(Connection::new(url, token.map(str::to_owned))?.with_tls(files))
     }
 }
 

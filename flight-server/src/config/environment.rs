@@ -39,6 +39,21 @@ impl Environment {
         self.get("FLIGHTCACHE_TOKEN")
     }
 
+    /// `FLIGHTCACHE_CA`: file of the authorities that client commands trust.
+    pub fn ca(&self) -> Option<&str> {
+        self.get("FLIGHTCACHE_CA")
+    }
+
+    /// `FLIGHTCACHE_CERT`: file of the certificate of client commands.
+    pub fn cert(&self) -> Option<&str> {
+        self.get("FLIGHTCACHE_CERT")
+    }
+
+    /// `FLIGHTCACHE_KEY`: file of its private key.
+    pub fn key(&self) -> Option<&str> {
+        self.get("FLIGHTCACHE_KEY")
+    }
+
     /// `RUST_LOG`: which log lines are written.
     pub fn log_filter(&self) -> Option<&str> {
         self.get("RUST_LOG")

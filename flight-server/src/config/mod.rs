@@ -8,6 +8,7 @@
 //! A key that nobody reads is refused, one that a later version will read included: a setting that
 //! is silently ignored is worse than one that is not there.
 
+mod auth;
 mod dataset;
 pub mod environment;
 mod problem;
@@ -23,6 +24,7 @@ use std::{collections::BTreeMap, path::Path};
 use flightcache_connectors::{OriginSettings, StoreSettings};
 use toml::de::{DeTable, DeValue};
 
+pub use auth::{AuthConfig, KeysAt, OidcConfig, TlsConfig};
 pub use dataset::{DatasetConfig, DatasetFormat};
 pub use environment::Environment;
 pub use problem::{Problem, Problems};
@@ -37,6 +39,8 @@ use section::{Override, Reader, Section};
 pub struct Config {
     /// Addresses, shutdown and admission.
     pub server: ServerConfig,
+    /// Who may read what; absent: everybody everything.
+    pub auth: Option<AuthConfig>,
     /// The tiers and the budgets of fills.
     pub cache: CacheConfig,
     /// How object stores are read.
@@ -114,8 +118,11 @@ impl Config {
             return reader.finish(Self::default());
         }
         let root = root.get_ref();
+        let server = ServerConfig::read(table(&mut reader, root, "server"));
+        let certificates = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let mut config = Self {
-            server: ServerConfig::read(table(&mut reader, root, "server")),
+            server,
+            auth: AuthConfig::read(table(&mut reader, root, "auth"), certificates),
             cache: CacheConfig::read(table(&mut reader, root, "cache")),
             origin: settings::read_origin(table(&mut reader, root, "origin")),
             datasets: datasets(&mut reader, root),
@@ -125,8 +132,12 @@ impl Config {
                 .collect(),
         };
         config.add_datasets(&mut reader, &flags.datasets);
-        Section::root(&mut reader, root, &["server", "cache", "origin", "dataset", "store"])
-            .finish();
+        Section::root(
+            &mut reader,
+            root,
+            &["server", "auth", "cache", "origin", "dataset", "store"],
+        )
+        .finish();
         reader.finish(config)
     }
 

@@ -1,6 +1,6 @@
 //! Reads sections of the file with the overrides laid over them, and collects every problem.
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::{
     problem::{Lines, Problem, Problems},
@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Keys that CONTRACT.md names and this version does not have.
-const PLANNED: [&str; 3] = ["auth", "cluster", "tls"];
+const PLANNED: [&str; 1] = ["cluster"];
 
 /// A value from an environment variable or a flag, laid over the file.
 #[derive(Clone, Debug)]
@@ -134,6 +134,56 @@ impl<'a> Section<'a> {
     ) -> Self {
         let known = known.to_vec();
         Self { reader, name: "the file", table: Some(table), offset: 0, known, named: false }
+    }
+
+    /// Whether the file has the table.
+    pub(super) fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The table `key` in this one, which messages and overrides call `name`.
+    pub(super) fn table(&mut self, key: &'static str, name: &'static str) -> Section<'_> {
+        self.known.push(key);
+        let value = self.table.and_then(|table| table.get(key));
+        let offset = value.map_or(self.offset, |value| value.span().start);
+        let found = value.map(|value| value.get_ref().as_table());
+        if let Some(None) = found {
+            self.reader.problem_at(offset, format!("`{key}` is not a table; write [{name}]"));
+        }
+        Section::new(self.reader, name, found.flatten(), offset)
+    }
+
+    /// Every table of the list of tables `key`, which messages call `name`; none where one of them
+    /// is wrong, which is noted.
+    pub(super) fn elements<T>(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        read: fn(Section<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.known.push(key);
+        let Some(value) = self.table.and_then(|table| table.get(key)) else {
+            return Some(Vec::new());
+        };
+        let Some(list) = value.get_ref().as_array() else {
+            self.reader.problem_at(value.span().start, format!("not a list; write [[{name}]]"));
+            return None;
+        };
+        let mut elements = Some(Vec::new());
+        for element in list {
+            let offset = element.span().start;
+            let found = if let DeValue::Table(table) = element.get_ref() {
+                read(Section::element(self.reader, name, table, offset))
+            } else {
+                self.reader.problem_at(offset, format!("not a table; write [[{name}]]"));
+                None
+            };
+            elements = elements.zip(found).map(|(mut all, one)| {
+                all.push(one);
+                all
+            });
+        }
+        elements
     }
 
     /// The value of `key`, or `default` where it is absent or wrong; wrong ones are noted.

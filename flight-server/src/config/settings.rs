@@ -6,6 +6,7 @@ use flightcache_connectors::OriginSettings;
 use url::Url;
 
 use super::{
+    auth::TlsConfig,
     section::{Place, Section},
     value::{self, Given, Reading},
 };
@@ -23,14 +24,16 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 picks a free one.
     pub admin_listen: SocketAddr,
-    /// What endpoints tell clients, as `grpc://HOST:PORT`; absent: the bound address, or, where
+    /// Certificates; absent: no TLS.
+    pub tls: Option<TlsConfig>,
+    /// What endpoints tell clients, as `grpc://HOST:PORT`, or `grpc+tls://` with TLS; absent: the bound address, or, where
     /// that is every address of the machine, whichever the client asked.
     pub advertise: Option<String>,
     /// How long open streams may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// How long a ticket is good.
     pub ticket_ttl: Duration,
-    /// File of the key that authenticates tickets; absent: a random key, good for one process.
+    /// File of the keys that authenticate tickets; absent: a random key, good for one process.
     pub ticket_key_file: Option<PathBuf>,
     /// Streams open at once.
     pub max_streams: usize,
@@ -47,6 +50,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls: None,
             advertise: None,
             drain_timeout: Duration::from_secs(30),
             ticket_ttl: Duration::from_hours(1),
@@ -65,6 +69,7 @@ impl ServerConfig {
         let settings = Self {
             listen: section.setting("listen", default.listen, value::address),
             admin_listen: section.setting("admin_listen", default.admin_listen, value::address),
+            tls: TlsConfig::read(section.table("tls", "server.tls")),
             advertise: section.setting("advertise", None, |given| advertised(given).map(Some)),
             drain_timeout: section.setting("drain_timeout", default.drain_timeout, value::duration),
             ticket_ttl: section.setting("ticket_ttl", default.ticket_ttl, some_time),
@@ -187,7 +192,8 @@ fn some_time(given: Given<'_>) -> Reading<Duration> {
 
 fn advertised(given: Given<'_>) -> Reading<String> {
     let text = value::text(given)?;
-    let url = Url::parse(&text).ok().filter(|url| url.scheme() == "grpc" && url.port().is_some());
+    let node = |url: &Url| matches!(url.scheme(), "grpc" | "grpc+tls") && url.port().is_some();
+    let url = Url::parse(&text).ok().filter(node);
     if url.is_none() {
         let text = text.escape_debug();
         return Err(format!("`{text}` is no node's URL; write one as grpc://node-7:50051"));

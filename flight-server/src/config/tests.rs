@@ -3,11 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use super::*;
+use crate::auth::{Pattern, Rule};
 
 const EVERY_KEY: &str = r#"
 [server]
 listen = "0.0.0.0:50051"
 admin_listen = "127.0.0.1:8081"
+tls = { cert = "a.crt", key = "a.key", client_ca = "ca.crt" }
 advertise = "grpc://node-7:50051"
 drain_timeout = "20s"
 ticket_ttl = "10m"
@@ -16,6 +18,20 @@ max_streams = 7
 stream_memory = "64MiB"
 queue_timeout = "500ms"
 allow_urls = ["s3://bucket/free/"]
+[auth]
+token_file = "tokens"
+issuer = "https://issuer/realm"
+audience = "flightcache"
+jwks_file = "jwks.json"
+principal_claim = "email"
+principal_prefix = "oidc:"
+[[auth.rule]]
+principal = "spark-*"
+datasets = ["lineitem", "sales_*"]
+[[auth.rule]]
+principal = "ops"
+datasets = ["*"]
+actions = true
 [cache]
 memory = "4GiB"
 headroom = 1073741824
@@ -69,6 +85,11 @@ fn every_key_is_read() {
     let server = ServerConfig {
         listen: "0.0.0.0:50051".parse().unwrap(),
         admin_listen: "127.0.0.1:8081".parse().unwrap(),
+        tls: Some(TlsConfig {
+            cert: "a.crt".into(),
+            key: "a.key".into(),
+            client_ca: Some("ca.crt".into()),
+        }),
         advertise: Some("grpc://node-7:50051".to_owned()),
         drain_timeout: seconds(20),
         ticket_ttl: seconds(600),
@@ -79,6 +100,23 @@ fn every_key_is_read() {
         allow_urls: vec!["s3://bucket/free/".to_owned()],
     };
     assert_eq!(config.server, server);
+    let rule = |principal, datasets: &[&str], actions| Rule {
+        principal: Pattern::parse(principal).unwrap(),
+        datasets: datasets.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
+        actions,
+    };
+    let auth = AuthConfig {
+        token_file: Some("tokens".into()),
+        oidc: Some(OidcConfig {
+            issuer: "https://issuer/realm".to_owned(),
+            audience: vec!["flightcache".to_owned()],
+            keys: KeysAt::File("jwks.json".into()),
+            principal_claim: "email".to_owned(),
+            principal_prefix: "oidc:".to_owned(),
+        }),
+        rules: vec![rule("spark-*", &["lineitem", "sales_*"], false), rule("ops", &["*"], true)],
+    };
+    assert_eq!(config.auth, Some(auth));
     let cache = CacheConfig {
         memory: 4 << 30,
         headroom: 1 << 30,
@@ -160,8 +198,8 @@ url = \"s3://b/\"
         (2, "unknown key `lisen` in server; did you mean `listen`?"),
         (3, "`max_streams`: must not be 0"),
         (4, "`drain_timeout`: not a duration"),
-        (5, "unknown key `tls` in server; not supported by this version"),
-        (7, "unknown key `auth` in the file; not supported by this version"),
+        (5, "`key` is missing in server.tls; name its PEM file"),
+        (7, "no [[auth.rule]], so nobody may read anything; add one"),
         (10, "`memory`: 1048576 bytes are too few; give it at least 16MiB"),
         (11, "`disk` without `dir`"),
         (13, "`name`: `a b` is no name"),
@@ -179,6 +217,55 @@ url = \"s3://b/\"
         assert!(problem.starts_with(&format!("fc.toml:{line}: {message}")), "{line}: {problem}");
         assert!(!problem.contains("c2VjcmV0") && !problem.contains('\n'), "{problem}");
     }
+}
+
+#[test]
+fn what_would_leave_a_door_open_or_shut_is_named_with_its_line() {
+    const RULE: &str = "[[auth.rule]]\nprincipal = 'a'\ndatasets = ['*']\n";
+    const TOKENS: &str = "[auth]\ntoken_file = 'x'\n";
+    const OIDC: &str = "[auth]\nissuer = 'https://i'\n";
+    for (text, expected) in [
+        (format!("[auth]\n{RULE}"), "1: nobody can prove who it is; set `token_file`"),
+        (TOKENS.to_owned(), "1: no [[auth.rule]], so nobody"),
+        (
+            format!("{TOKENS}rules = 1\n{RULE}"),
+            "3: unknown key `rules` in auth; did you mean `rule`?",
+        ),
+        (format!("{TOKENS}rule = 1"), "3: not a list; write [[auth.rule]]"),
+        (
+            format!("{TOKENS}[[auth.rule]]\nprincipal = 'a'\n"),
+            "3: `datasets` is missing in auth.rule",
+        ),
+        (format!("{TOKENS}[[auth.rule]]\ndatasets = []\n"), "3: `principal` is missing"),
+        (format!("{TOKENS}{RULE}actions = 1"), "6: `actions`: not a flag; write true or false"),
+        (format!("{TOKENS}{RULE}action = true"), "6: unknown key `action` in auth.rule"),
+        (format!("{TOKENS}audience = 'x'\n{RULE}"), "3: `audience` without `issuer`"),
+        (format!("{OIDC}{RULE}"), "2: `issuer` without `audience`"),
+        (format!("{OIDC}audience = []\n{RULE}"), "3: `audience`: empty"),
+        (
+            format!("{OIDC}audience = 'x'\njwks_url = 'https://k'\njwks_file = 'k'\n{RULE}"),
+            "5: `jwks_file` beside `jwks_url`",
+        ),
+        (OIDC.replace("https", "file"), "2: `issuer`: not a URL; write one as https://HOST"),
+        (OIDC.replace("i'", "u:s3cr3t@i'"), "2: `issuer`: credentials or a fragment in a URL"),
+        ("[server.tls]\nkey = 'x'".to_owned(), "1: `cert` is missing in server.tls"),
+        ("[server.tls]\nca = 'x'".to_owned(), "2: unknown key `ca` in server.tls"),
+        ("[server]\ntls = 1".to_owned(), "2: `tls` is not a table; write [server.tls]"),
+        (
+            "[server]\nadvertise = 'http://a:1'".to_owned(),
+            "2: `advertise`: `http://a:1` is no node's",
+        ),
+    ] {
+        let problems = parse(&text).unwrap_err();
+        let found = problems.iter().any(|one| one.starts_with(&format!("fc.toml:{expected}")));
+        assert!(found && !problems.join("").contains("s3cr3t"), "{expected}: {problems:?}");
+    }
+    let mutual = "[server.tls]\ncert = 'a'\nkey = 'b'\nclient_ca = 'c'\n[auth]\n";
+    assert!(parse(&format!("{mutual}{RULE}")).is_ok());
+    let from_environment =
+        [("FLIGHTCACHE_SERVER__TLS__CERT", "c"), ("FLIGHTCACHE_SERVER__TLS__KEY", "k")];
+    let config = parse_with("", &from_environment, &Flags::default()).unwrap();
+    assert_eq!(config.server.tls.map(|tls| tls.cert), Some("c".into()));
 }
 
 #[test]

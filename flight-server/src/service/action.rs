@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{BoxStream, info};
-use crate::{metrics::StatsSource, node::Node, status::status};
+use crate::{auth::Caller, metrics::StatsSource, node::Node, status::status};
 
 /// Fragments that one warm-up fills at a time.
 const WARMED_AT_ONCE: usize = 8;
@@ -38,13 +38,18 @@ pub(super) fn list() -> BoxStream<ActionType> {
 }
 
 /// Does `action` and streams its answer.
-pub(super) async fn act(node: Arc<Node>, action: FlightAction) -> Result<BoxStream<FlightResult>> {
+pub(super) async fn act(
+    node: Arc<Node>,
+    caller: &Caller,
+    action: FlightAction,
+) -> Result<BoxStream<FlightResult>> {
     let kind = Action::parse(&action.r#type)?;
+    let acting = caller.acting(kind.name());
     match kind {
-        Action::Warm => warm(node, kind.body(&action.body)?).await,
+        Action::Warm => warm(node, &acting, kind.body(&action.body)?).await,
         Action::Refresh => {
             let request: DatasetRequest = kind.body(&action.body)?;
-            let snapshot = node.datasets.get(&request.dataset)?.refresh().await?;
+            let snapshot = node.datasets.get(&acting, &request.dataset)?.refresh().await?;
             answer(&RefreshReply {
                 snapshot: snapshot.id.clone(),
                 objects: snapshot.objects.len() as u64,
@@ -53,10 +58,11 @@ pub(super) async fn act(node: Arc<Node>, action: FlightAction) -> Result<BoxStre
         }
         Action::Evict => {
             let request: DatasetRequest = kind.body(&action.body)?;
-            answer(&node.evict(node.datasets.get(&request.dataset)?).await)
+            answer(&node.evict(node.datasets.get(&acting, &request.dataset)?).await)
         }
         Action::Stats => {
             let Nothing {} = kind.body(&action.body)?;
+            acting.decide_watch()?;
             answer(&node.stats())
         }
         Action::CancelFlightInfo => {
@@ -66,7 +72,7 @@ pub(super) async fn act(node: Arc<Node>, action: FlightAction) -> Result<BoxStre
         }
         Action::RenewFlightEndpoint => {
             let request: RenewFlightEndpointRequest = decode(kind, &action)?;
-            Ok(protobuf(&info::renew(&node, request.endpoint.unwrap_or_default())?))
+            Ok(protobuf(&info::renew(&node, caller, request.endpoint.unwrap_or_default())?))
         }
     }
 }
@@ -96,14 +102,18 @@ fn message(reply: &impl Serialize) -> Result<FlightResult> {
     Ok(FlightResult { body: body.into() })
 }
 
-async fn warm(node: Arc<Node>, request: WarmRequest) -> Result<BoxStream<FlightResult>> {
+async fn warm(
+    node: Arc<Node>,
+    caller: &Caller,
+    request: WarmRequest,
+) -> Result<BoxStream<FlightResult>> {
     let command = ScanCommand {
         dataset: Some(request.dataset),
         columns: request.columns,
         filter: request.filter,
         ..ScanCommand::default()
     };
-    let snapshot = node.datasets.resolve(&command).await?;
+    let snapshot = node.datasets.resolve(caller, &command).await?;
     let planning = Arc::clone(&node);
     let fragments = node.on_cpu(async move {
         let table = planning.planner.table(&snapshot).await?;

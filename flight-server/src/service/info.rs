@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use arrow_flight::{
-    FlightDescriptor, FlightEndpoint, FlightInfo, Location, SchemaAsIpc, SchemaResult, Ticket,
-    flight_descriptor::DescriptorType,
+    FlightDescriptor, FlightEndpoint, FlightInfo, Location, SchemaAsIpc, SchemaResult,
+    Ticket as FlightTicket, flight_descriptor::DescriptorType,
 };
 use arrow_ipc::writer::IpcWriteOptions;
 use flightcache_cache::{Error, Result};
-use flightcache_connectors::Snapshot;
+use flightcache_connectors::{Dataset, Snapshot};
 use flightcache_planner::{PlannedSplit, ScanPlan};
-use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket as TicketBody};
+use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use tonic::Status;
 
 use super::BoxStream;
 use crate::{
+    auth::Caller,
     node::{Node, now_ms},
     status::log,
 };
@@ -26,9 +27,13 @@ use crate::{
 const LISTED_AT_ONCE: usize = 8;
 
 /// Plans the scan that `descriptor` asks for: one endpoint a split.
-pub(super) async fn plan(node: &Arc<Node>, descriptor: FlightDescriptor) -> Result<FlightInfo> {
+pub(super) async fn plan(
+    node: &Arc<Node>,
+    caller: &Caller,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo> {
     let mut command = command(&descriptor)?;
-    let snapshot = node.datasets.resolve(&command).await?;
+    let snapshot = node.datasets.resolve(caller, &command).await?;
     command.snapshot = Some(snapshot.id.clone());
     let (planning, of, wanted) = (Arc::clone(node), Arc::clone(&snapshot), command.clone());
     let plan = node.on_cpu(async move {
@@ -36,14 +41,18 @@ pub(super) async fn plan(node: &Arc<Node>, descriptor: FlightDescriptor) -> Resu
         planning.planner.plan(&table, &wanted).await
     });
     let plan = plan.await?;
-    let expires_ms = expiry(node);
+    let whole = Ticket {
+        limit: command.limit,
+        command,
+        principal: caller.principal().map(str::to_owned),
+        split: None,
+        expires_ms: expiry(node),
+    };
     let endpoints = if plan.single_endpoint {
-        whole_endpoint(node, &plan, &command, expires_ms)?
+        whole_endpoint(node, &plan, &whole)?
     } else {
         let splits = plan.splits.iter();
-        splits
-            .map(|split| split_endpoint(node, split, &command, expires_ms))
-            .collect::<Result<_>>()?
+        splits.map(|split| split_endpoint(node, split, &whole)).collect::<Result<_>>()?
     };
     info(&plan.schema, descriptor, endpoints, plan.rows, &snapshot)
 }
@@ -51,10 +60,11 @@ pub(super) async fn plan(node: &Arc<Node>, descriptor: FlightDescriptor) -> Resu
 /// The schema of what `descriptor` asks for.
 pub(super) async fn schema(
     node: &Arc<Node>,
+    caller: &Caller,
     descriptor: &FlightDescriptor,
 ) -> Result<SchemaResult> {
     let command = command(descriptor)?;
-    let snapshot = node.datasets.resolve(&command).await?;
+    let snapshot = node.datasets.resolve(caller, &command).await?;
     let planning = Arc::clone(node);
     let schema = node.on_cpu(async move {
         let table = planning.planner.table(&snapshot).await?;
@@ -66,23 +76,24 @@ pub(super) async fn schema(
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
 }
 
-/// Every dataset, without endpoints; of one that cannot be read, the name alone.
-pub(super) fn list(node: Arc<Node>) -> BoxStream<FlightInfo> {
-    let names: Vec<String> =
-        node.datasets.iter().map(|dataset| dataset.name().to_owned()).collect();
-    stream::iter(names)
-        .map(move |name| {
+/// Every dataset that `caller` may read, without endpoints; of one that cannot be read, the name
+/// alone.
+pub(super) fn list(node: Arc<Node>, caller: &Caller) -> BoxStream<FlightInfo> {
+    stream::iter(node.datasets.readable(caller))
+        .map(move |dataset| {
             let node = Arc::clone(&node);
-            async move { describe(&node, name).await }
+            async move { describe(&node, &dataset).await }
         })
         .buffered(LISTED_AT_ONCE)
         .boxed()
 }
 
-async fn describe(node: &Node, name: String) -> std::result::Result<FlightInfo, Status> {
-    let descriptor = FlightDescriptor::new_path(vec![name.clone()]);
+async fn describe(node: &Node, dataset: &Dataset) -> std::result::Result<FlightInfo, Status> {
+    let name = dataset.name();
+    let descriptor = FlightDescriptor::new_path(vec![name.to_owned()]);
     let known = async {
-        let snapshot = node.datasets.resolve(&ScanCommand::dataset(&name)).await?;
+        let snapshot = dataset.snapshot().await;
+        let snapshot = snapshot.map_err(|error| error.context(format!("dataset `{name}`")))?;
         let table = node.planner.table(&snapshot).await?;
         info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &snapshot)
     };
@@ -107,43 +118,26 @@ fn command(descriptor: &FlightDescriptor) -> Result<ScanCommand> {
     }
 }
 
-fn split_endpoint(
-    node: &Node,
-    split: &PlannedSplit,
-    command: &ScanCommand,
-    expires_ms: u64,
-) -> Result<FlightEndpoint> {
-    let ticket = TicketBody {
-        command: command.clone(),
-        split: Some(split.ticket.clone()),
-        limit: split.limit,
-        expires_ms,
-    };
+fn split_endpoint(node: &Node, split: &PlannedSplit, whole: &Ticket) -> Result<FlightEndpoint> {
+    let ticket = Ticket { split: Some(split.ticket.clone()), limit: split.limit, ..whole.clone() };
     let metadata = SplitMetadata { objects: vec![split.object.clone()] };
     endpoint(node, &ticket, &metadata)
 }
 
 /// The one endpoint of a scan with both a filter and a limit, or none if nothing can match.
-fn whole_endpoint(
-    node: &Node,
-    plan: &ScanPlan,
-    command: &ScanCommand,
-    expires_ms: u64,
-) -> Result<Vec<FlightEndpoint>> {
+fn whole_endpoint(node: &Node, plan: &ScanPlan, ticket: &Ticket) -> Result<Vec<FlightEndpoint>> {
     if plan.splits.is_empty() {
         return Ok(Vec::new());
     }
-    let ticket =
-        TicketBody { command: command.clone(), split: None, limit: command.limit, expires_ms };
     let objects = plan.splits.iter().map(|split| split.object.clone()).collect();
-    Ok(vec![endpoint(node, &ticket, &SplitMetadata { objects })?])
+    Ok(vec![endpoint(node, ticket, &SplitMetadata { objects })?])
 }
 
-fn endpoint(node: &Node, ticket: &TicketBody, metadata: &SplitMetadata) -> Result<FlightEndpoint> {
+fn endpoint(node: &Node, ticket: &Ticket, metadata: &SplitMetadata) -> Result<FlightEndpoint> {
     // No location means the server that was asked.
     let location = node.settings.advertise.iter().map(|uri| Location { uri: uri.clone() });
     Ok(FlightEndpoint {
-        ticket: Some(Ticket { ticket: node.ticket_key.seal(ticket)?.into() }),
+        ticket: Some(FlightTicket { ticket: node.ticket_keys.get().seal(ticket)?.into() }),
         location: location.collect(),
         expiration_time: Some(timestamp(ticket.expires_ms)),
         app_metadata: json(metadata)?.into(),
@@ -151,12 +145,19 @@ fn endpoint(node: &Node, ticket: &TicketBody, metadata: &SplitMetadata) -> Resul
 }
 
 /// The same endpoint with a ticket that lives as long as a new one.
-pub(super) fn renew(node: &Node, endpoint: FlightEndpoint) -> Result<FlightEndpoint> {
+pub(super) fn renew(
+    node: &Node,
+    caller: &Caller,
+    endpoint: FlightEndpoint,
+) -> Result<FlightEndpoint> {
     let sealed = endpoint.ticket.unwrap_or_default().ticket;
-    let mut ticket = node.ticket_key.open(&sealed, now_ms())?;
+    let keys = node.ticket_keys.get();
+    let mut ticket = keys.open(&sealed, now_ms())?;
+    caller.must_own(ticket.principal.as_deref())?;
+    node.datasets.authorize(caller, &ticket.command)?;
     ticket.expires_ms = expiry(node);
     Ok(FlightEndpoint {
-        ticket: Some(Ticket { ticket: node.ticket_key.seal(&ticket)?.into() }),
+        ticket: Some(FlightTicket { ticket: keys.seal(&ticket)?.into() }),
         expiration_time: Some(timestamp(ticket.expires_ms)),
         location: endpoint.location,
         app_metadata: endpoint.app_metadata,

@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::read;
-use crate::{node::Node, status::status};
+use crate::{auth::Caller, node::Node, status::status};
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
 /// Longest request, in bytes: a ticket and its framing.
@@ -75,11 +75,12 @@ where
         }
         let node = Arc::clone(&self.node);
         Box::pin(async move {
-            let response = match ticket(request.into_body()).await {
-                Ok(ticket) => read::read(node, &ticket.ticket).await,
-                Err(error) => Err(error),
+            let response = async {
+                let caller = Caller::of(request.extensions())?;
+                let ticket = ticket(request.into_body()).await?;
+                read::read(node, &caller, &ticket.ticket).await
             };
-            Ok(response.unwrap_or_else(|error| status("DoGet", &error).into_http()))
+            Ok(response.await.unwrap_or_else(|error| status("DoGet", &error).into_http()))
         })
     }
 }

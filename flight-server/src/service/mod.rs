@@ -21,7 +21,7 @@ use arrow_flight::{
 use futures::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{node::Node, status::status};
+use crate::{auth::Caller, node::Node, status::status};
 
 pub use layer::ReadLayer;
 
@@ -38,6 +38,10 @@ impl Service {
     }
 }
 
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    Caller::of(request.extensions()).map_err(|error| status("authentication", &error))
+}
+
 type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
 #[tonic::async_trait]
@@ -52,16 +56,17 @@ impl FlightService for Service {
 
     async fn list_flights(
         &self,
-        _request: Request<Criteria>,
+        request: Request<Criteria>,
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Ok(Response::new(info::list(Arc::clone(&self.node))))
+        let caller = caller(&request)?;
+        Ok(Response::new(info::list(Arc::clone(&self.node), &caller)))
     }
 
     async fn get_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        info::plan(&self.node, request.into_inner())
+        info::plan(&self.node, &caller(&request)?, request.into_inner())
             .await
             .map(Response::new)
             .map_err(|error| status("GetFlightInfo", &error))
@@ -71,7 +76,7 @@ impl FlightService for Service {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<SchemaResult>, Status> {
-        info::schema(&self.node, &request.into_inner())
+        info::schema(&self.node, &caller(&request)?, &request.into_inner())
             .await
             .map(Response::new)
             .map_err(|error| status("GetSchema", &error))
@@ -88,7 +93,7 @@ impl FlightService for Service {
         &self,
         request: Request<Action>,
     ) -> Result<Response<Self::DoActionStream>, Status> {
-        action::act(Arc::clone(&self.node), request.into_inner())
+        action::act(Arc::clone(&self.node), &caller(&request)?, request.into_inner())
             .await
             .map(Response::new)
             .map_err(|error| status("DoAction", &error))

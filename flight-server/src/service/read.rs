@@ -20,7 +20,8 @@ use super::{
     encode::{FlightEncoder, FlightMessage},
 };
 use crate::{
-    node::{Node, now_ms},
+    auth::Caller,
+    node::{Node, cut, now_ms},
     status::status,
 };
 
@@ -33,15 +34,18 @@ type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, S
 ///
 /// # Errors
 /// `Invalid` for a ticket that is not ours, `Stale` if it expired or its object version is gone,
+/// `Denied` if it is another principal's, `NotFound` if `caller` may not read its dataset any more,
 /// `Exhausted` if no stream is free within the queue timeout.
 pub(super) async fn read(
     node: Arc<Node>,
+    caller: &Caller,
     ticket: &[u8],
 ) -> Result<http::Response<tonic::body::Body>> {
     let arrived = Instant::now();
-    let ticket = node.ticket_key.open(ticket, now_ms())?;
+    let ticket = node.ticket_keys.get().open(ticket, now_ms())?;
+    caller.must_own(ticket.principal.as_deref())?;
     let permit = admit(&node).await?;
-    let snapshot = node.datasets.resolve(&ticket.command).await?;
+    let snapshot = node.datasets.resolve(caller, &ticket.command).await?;
     let planning = Arc::clone(&node);
     let scan = node.on_cpu(async move {
         let table = planning.planner.table(&snapshot).await?;
@@ -61,7 +65,7 @@ pub(super) async fn read(
         let end = match produced.await {
             Ok(Ok(())) => Status::ok(""),
             Ok(Err(error)) => status("DoGet", &error),
-            Err(_) => status("DoGet", &Error::data("reading this split failed in its decoder")),
+            Err(ended) => status("DoGet", &cut(&ended)),
         };
         // Nobody listens if the client is gone.
         let _ = sender.send(Err(end)).await;

@@ -1,0 +1,48 @@
+//! Principals by OpenID Connect: tokens that an issuer signed for us.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use flightcache_cache::Result;
+
+use super::{Refusal, jwt::Token, keys::Keys, principal};
+use crate::config::OidcConfig;
+
+/// An issuer whose tokens are taken.
+#[derive(Debug)]
+pub(super) struct Oidc {
+    config: OidcConfig,
+    keys: Keys,
+}
+
+impl Oidc {
+    /// Follows the keys of the issuer from now on.
+    ///
+    /// # Errors
+    /// `Invalid` naming a file of keys that cannot be used.
+    pub(super) fn start(config: &OidcConfig) -> Result<Self> {
+        Ok(Self { config: config.clone(), keys: Keys::start(config)? })
+    }
+
+    /// The principal that `token` names, if the issuer signed it for us and it is in force.
+    pub(super) async fn identify(&self, token: &str) -> std::result::Result<Arc<str>, Refusal> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self.identify_at(token, now_s.as_secs()).await
+    }
+
+    async fn identify_at(&self, token: &str, now_s: u64) -> std::result::Result<Arc<str>, Refusal> {
+        let token = Token::parse(token).map_err(Refusal::Credentials)?;
+        self.keys.verify(&token).await?;
+        let claims = token.claims().map_err(Refusal::Credentials)?;
+        let OidcConfig { issuer, audience, principal_claim, principal_prefix, .. } = &self.config;
+        claims.check(issuer, audience, now_s).map_err(Refusal::Credentials)?;
+        let claimed = claims.text(principal_claim).filter(|claimed| !claimed.is_empty());
+        let named = claimed.and_then(|claimed| principal(&format!("{principal_prefix}{claimed}")));
+        named.ok_or(Refusal::Credentials("no principal in the token"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
