@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_table_of_stats_has_every_figure() {
         let table = stats_table(&serde_json::to_value(Stats::default()).unwrap());
-        assert_eq!(table.lines().count(), 22, "{table}");
+        assert_eq!(table.lines().count(), 24, "{table}");
         assert!(table.contains("memory hits"), "{table}");
         assert!(
             table.lines().any(|line| line.starts_with("disk capacity") && line.ends_with("0 B"))
