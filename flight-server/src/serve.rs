@@ -11,11 +11,12 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::Server;
 use tracing::{info, warn};
 
 pub use crate::stack::Embedded;
 use crate::{
+    accept::connections,
     admin::{Admin, Phase, Readiness},
     cli::Output,
     config::Config,
@@ -136,7 +137,7 @@ async fn serve(
     listener: TcpListener,
     mut drained: watch::Receiver<bool>,
 ) -> std::result::Result<(), tonic::transport::Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = connections(listener, node.settings.max_connections);
     let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -145,6 +146,7 @@ async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .timeout(node.settings.request_timeout)
         .layer(ReadLayer::new(node))
         .add_service(flight)
         .serve_with_incoming_shutdown(incoming, async move {

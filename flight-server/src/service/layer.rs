@@ -14,7 +14,7 @@ use prost::Message;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::read;
+use super::{read, stream::Caller};
 use crate::{node::Node, status::status};
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
@@ -70,13 +70,17 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let caller = Caller::of(&request);
+        if let Some(line) = &caller.line {
+            line.asked();
+        }
         if request.uri().path() != DO_GET {
             return Box::pin(self.inner.call(request));
         }
         let node = Arc::clone(&self.node);
         Box::pin(async move {
             let response = match ticket(request.into_body()).await {
-                Ok(ticket) => read::read(node, &ticket.ticket).await,
+                Ok(ticket) => read::read(node, caller, &ticket.ticket).await,
                 Err(error) => Err(error),
             };
             Ok(response.unwrap_or_else(|error| status("DoGet", &error).into_http()))
