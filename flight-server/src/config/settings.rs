@@ -185,6 +185,7 @@ pub(super) fn read_origin(mut section: Section<'_>) -> OriginSettings {
         max_retries: section.setting("max_retries", default.max_retries, value::whole),
         retry_timeout: section.setting("retry_timeout", default.retry_timeout, value::duration),
         request_timeout: section.setting("request_timeout", default.request_timeout, some_time),
+        stall_timeout: section.setting("stall_timeout", default.stall_timeout, some_time),
         footer_prefetch: section.setting("footer_prefetch", default.footer_prefetch, some_bytes),
         max_fragment_bytes: section.setting(
             "max_fragment_bytes",

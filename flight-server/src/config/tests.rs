@@ -34,6 +34,7 @@ coalesce_max = "8MiB"
 max_retries = 0
 retry_timeout = "9s"
 request_timeout = "8s"
+stall_timeout = "3s"
 footer_prefetch = "128KiB"
 max_fragment_bytes = "1GiB"
 decode_timeout = "7s"
@@ -102,6 +103,7 @@ fn every_key_is_read() {
         max_retries: 0,
         retry_timeout: seconds(9),
         request_timeout: seconds(8),
+        stall_timeout: seconds(3),
         footer_prefetch: 128 << 10,
         max_fragment_bytes: 1 << 30,
         decode_timeout: seconds(7),
