@@ -10,19 +10,25 @@
 //! An evicted array that a stream still references is memory all the same, so a charge sticks to
 //! the allocation itself (arrow's [`MemoryPool`]) and not to the cache entry.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use arrow_buffer::{MemoryPool, MemoryReservation};
 use bytes::Bytes;
 use tokio::{
     sync::{Mutex, Notify},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
-use crate::{Chunk, Error, Result};
+use crate::{Chunk, Error, Result, Waiters};
+
+/// How long nothing may be freed until those who wait are taken to wait for each other.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// A budget of decoded bytes. `Clone` shares the same budget.
 ///
@@ -41,6 +47,7 @@ struct Ledger {
     /// first served, and only its holder adds to `leased`.
     turn: Mutex<()>,
     freed: Notify,
+    waiters: Waiters,
 }
 
 impl MemoryBudget {
@@ -53,6 +60,7 @@ impl MemoryBudget {
             leased: AtomicU64::new(0),
             turn: Mutex::new(()),
             freed: Notify::new(),
+            waiters: Waiters::default(),
         }))
     }
 
@@ -71,20 +79,31 @@ impl MemoryBudget {
         self.0.capacity
     }
 
+    /// Those who wait for a lease.
+    pub fn waiters(&self) -> &Waiters {
+        &self.0.waiters
+    }
+
     /// Waits, first come, first served, until `bytes` fit beside what is used and leased.
     ///
     /// What is larger than the headroom might never fit beside a full cache: it is also admitted
     /// when no other lease is held and no more than the capacity is used, so nothing hangs for
-    /// ever. Dropping the future gives up the place in the queue.
+    /// ever. Nor may readers hang that each hold some chunks and wait for others: when no lease is
+    /// held and nothing was freed for a second, one is admitted past the ceiling, if none is past it
+    /// yet. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     /// `Exhausted` past `deadline`.
     pub async fn acquire(&self, bytes: u64, deadline: Instant) -> Result<Lease> {
         let ledger = &self.0;
         let admitted = async {
+            let _waiter = ledger.waiters.enter();
             let _turn = ledger.turn.lock().await;
             while !ledger.admits(bytes) {
-                ledger.freed.notified().await;
+                let freed = timeout(STUCK, ledger.freed.notified()).await;
+                if freed.is_err() && ledger.is_stuck() {
+                    break;
+                }
             }
             ledger.leased.fetch_add(bytes, Ordering::AcqRel);
             Lease { ledger: Arc::clone(ledger), bytes }
@@ -141,6 +160,12 @@ impl Ledger {
         let ceiling = self.capacity.saturating_add(self.headroom);
         let fits = used.saturating_add(leased).saturating_add(bytes) <= ceiling;
         fits || (bytes > self.headroom && leased == 0 && used <= self.capacity)
+    }
+
+    /// Whether nobody fills who could end the wait, and the ceiling still holds.
+    fn is_stuck(&self) -> bool {
+        let ceiling = self.capacity.saturating_add(self.headroom);
+        self.leased.load(Ordering::Acquire) == 0 && self.used.load(Ordering::Acquire) <= ceiling
     }
 }
 

@@ -24,6 +24,7 @@ mod key;
 mod memory;
 mod meter;
 mod source;
+mod waiters;
 
 pub use budget::{Lease, MemoryBudget};
 pub use chunk::{Chunk, Column, PIECE_ROWS};
@@ -33,3 +34,4 @@ pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
 pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};
 pub use source::{ChunkSource, FetchRequest};
+pub use waiters::{Waiter, Waiters};

@@ -42,7 +42,7 @@ mod testing;
 
 pub use column::ParquetOrigin;
 pub use counters::{OriginCounters, OriginCounts};
-pub use footer::{Footer, FooterOrigin, Footers, estimate_bytes};
+pub use footer::{Footer, FooterOrigin, Footers, estimate_bytes, stored_bytes};
 pub use settings::{OriginSettings, StoreSettings};
 pub use snapshot::{Dataset, Object, Snapshot};
 pub use split::{SPLIT_BYTES, SplitRange, midpoint, splits};

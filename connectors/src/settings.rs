@@ -32,12 +32,15 @@ pub struct OriginSettings {
     pub coalesce_gap: u64,
     /// Bytes of one coalesced read; a wanted range that is larger is cut.
     pub coalesce_max: u64,
-    /// Times a request is sent again after a connection error, a 5xx or a 429, with back-off.
+    /// Times a request is sent again after a connection error, a 5xx or a 429, with back-off and
+    /// not before the store's `Retry-After`.
     pub max_retries: usize,
     /// No request is sent again later than this after its first attempt.
     pub retry_timeout: Duration,
     /// Longest time of one HTTP request, its body included.
     pub request_timeout: Duration,
+    /// Longest time that a request may bring nothing, neither an answer nor more of its body.
+    pub stall_timeout: Duration,
     /// Bytes of the first read of a footer, from the end of the object; objects that are not
     /// larger are read whole, once.
     pub footer_prefetch: u64,
@@ -57,6 +60,7 @@ impl Default for OriginSettings {
             max_retries: 8,
             retry_timeout: Duration::from_mins(1),
             request_timeout: Duration::from_mins(2),
+            stall_timeout: Duration::from_secs(30),
             footer_prefetch: 64 << 10,
             max_fragment_bytes: 8 << 30,
             decode_timeout: Duration::from_mins(2),

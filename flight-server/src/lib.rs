@@ -8,6 +8,7 @@
 //!                   └─► admin:   /livez /readyz /metrics, on a thread of its own
 //! ```
 
+mod accept;
 pub mod admin;
 pub mod auth;
 pub mod cli;

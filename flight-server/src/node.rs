@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use flightcache_cache::{Error, ObjectId, Result};
+use flightcache_cache::{Error, ObjectId, Result, Waiters};
 use flightcache_connectors::Dataset;
 use flightcache_planner::Planner;
 use flightcache_protocol::{
@@ -75,7 +75,7 @@ impl Node {
         let stack = Stack::build(config, embedded, io, cpu, &latencies).await?;
         let datasets = Datasets::new(config, &stack.stores)?;
         // Half the room beside the cache, so that what scans need next always finds the other half.
-        let ahead = config.cache.headroom / 2;
+        let ahead = config.cache.headroom() / 2;
         let chunks = Arc::new(stack.memory.clone());
         let planner = Planner::new(chunks, Arc::clone(&stack.footers), ahead);
         let settings = config.server.clone();
@@ -104,6 +104,11 @@ impl Node {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.cpu.spawn(work).await.unwrap_or_else(|ended| Err(cut(&ended)))
+    }
+
+    /// Those who wait for memory or for a stream.
+    pub fn waiters(&self) -> &Waiters {
+        self.stack.memory.budget().waiters()
     }
 
     /// Drops every chunk of `dataset`, of all its versions, from memory and disk.

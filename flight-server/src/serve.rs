@@ -1,5 +1,6 @@
 //! Runs a node: bind early, serve late, drain on SIGTERM.
 
+mod linger;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -7,6 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use arrow_flight::flight_service_server::FlightServiceServer;
 use flightcache_cache::{Error, Result};
 use flightcache_planner::STACK_BYTES;
+use futures::{Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -16,15 +18,14 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::rustls;
-use tokio_stream::Stream;
-use tonic::transport::{
-    Server,
-    server::{Connected, TcpIncoming},
-};
+use tonic::transport::{Server, server::Connected};
 use tracing::{info, warn};
+
+use linger::Lingering;
 
 pub use crate::stack::Embedded;
 use crate::{
+    accept::connections,
     admin::{Admin, Phase, Readiness},
     auth::{Auth, AuthLayer},
     cli::Output,
@@ -182,9 +183,10 @@ impl Serving {
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> std::result::Result<(), tonic::transport::Error> {
+        let connections = connections(listener, self.node.settings.max_connections);
         match tls {
-            Some(tls) => self.serve_on(tls::handshakes(listener, tls)).await,
-            None => self.serve_on(TcpIncoming::from(listener).with_nodelay(Some(true))).await,
+            Some(tls) => self.serve_on(tls::handshakes(connections, tls)).await,
+            None => self.serve_on(connections).await,
         }
     }
 
@@ -196,6 +198,7 @@ impl Serving {
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let Self { node, auth, mut drained } = self;
+        let incoming = incoming.map(|connection| connection.map(Lingering::new));
         let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -204,6 +207,7 @@ impl Serving {
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
+            .timeout(node.settings.request_timeout)
             .layer(AuthLayer::new(auth))
             .layer(ReadLayer::new(node))
             .add_service(flight)

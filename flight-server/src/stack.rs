@@ -17,7 +17,7 @@ use flightcache_cache::{
     MemorySettings, MemoryTier, Meter, Part, Result,
 };
 use flightcache_connectors::{
-    FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores, estimate_bytes,
+    FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores, estimate_bytes, stored_bytes,
 };
 use object_store::ObjectStore;
 use tokio::runtime::Handle;
@@ -95,11 +95,12 @@ impl Stack {
         let settings = MemorySettings {
             capacity_bytes: config.cache.memory,
             max_fills: config.cache.max_fills,
+            queue_timeout: config.server.queue_timeout,
             fill_timeout: config.cache.fill_timeout,
         };
-        let budget = MemoryBudget::new(config.cache.memory, config.cache.headroom);
+        let budget = MemoryBudget::new(config.cache.memory, config.cache.headroom());
         let sized = Arc::clone(&footers);
-        let estimate = Arc::new(move |request: &FetchRequest| decoded_bytes(&sized, request));
+        let estimate = Arc::new(move |request: &FetchRequest| filled_bytes(&sized, request));
         let fills: Arc<dyn ChunkSource> = Arc::new(fills);
         let memory = MemoryTier::new(fills, settings, budget, estimate);
         Ok(Self { memory, disk, footers, stores, origin })
@@ -123,14 +124,16 @@ fn observer(latency: &Latency) -> Arc<dyn Fn(std::time::Duration) + Send + Sync>
     Arc::new(move |elapsed| latency.observe(elapsed))
 }
 
-/// What a fill will decode to, from the footer; the object's size where that is not at hand.
-fn decoded_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
+/// What a fill will read and decode to, from the footer; the object's size where that is not at
+/// hand.
+fn filled_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
     let Some(footer) = footers.peek(&request.object) else { return request.object.size };
     request
         .parts
         .iter()
         .map(|part| match *part {
-            Part::Column { row_group, column } => estimate_bytes(&footer, row_group, &[column]),
+            Part::Column { row_group, column } => estimate_bytes(&footer, row_group, &[column])
+                .saturating_add(stored_bytes(&footer, row_group, &[column])),
             Part::Footer => footer.bytes as u64,
             Part::Range { start, end } => end.saturating_sub(start),
         })

@@ -24,11 +24,11 @@ KINDS: dict[str, tuple[type[Exception], str]] = {
 
 
 @contextmanager
-def raises_kind(kind: str, *words: str) -> Iterator[None]:
+def raises_kind(kind: str, *words: str) -> Iterator[pytest.ExceptionInfo[Exception]]:
     """Expect an error of that kind, on one line, whose message has all `words`."""
     exception, text = KINDS[kind]
     with pytest.raises(exception) as caught:
-        yield
+        yield caught
     said = message(caught.value)
     for word in (text, *words):
         assert word in said, f"{word!r} is not in: {said}"

@@ -75,6 +75,11 @@ class Node:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def rss(self) -> int:
+        """Return the bytes of memory that it occupies."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
     def log(self) -> str:
         """Return what it wrote on stderr."""
         return (self.folder / "stderr").read_text()

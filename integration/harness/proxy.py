@@ -1,10 +1,16 @@
-"""An HTTP proxy in front of a store: counts what passes, holds it back, cuts it off."""
+"""An HTTP proxy in front of a store: counts what passes, holds it back, cuts it off.
 
+What else may go wrong with an origin is in `harness.trouble`.
+"""
+
+import socket
+import struct
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -15,7 +21,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "proxy-connection
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that passed."""
+    """One request that passed; `status` 0: it got no answer."""
 
     method: str
     path: str
@@ -23,6 +29,7 @@ class Seen:
     if_match: str
     status: int
     bytes: int
+    at: float = field(default_factory=time.monotonic)
 
     def span(self) -> tuple[int, int]:
         """Return the first and the last byte it asked for."""
@@ -53,6 +60,9 @@ class Proxy(ThreadingHTTPServer):
         self.open = threading.Event()
         self.open.set()
         self.up = True
+        self.trouble: Trouble | None = None
+        self.hanging = 0
+        self.released = threading.Event()
 
     def data(self) -> list[Seen]:
         """Return the data reads so far."""
@@ -107,8 +117,31 @@ class Proxy(ThreadingHTTPServer):
         finally:
             self.answer_with = None
 
+    @contextmanager
+    def troubled(self, trouble: "Trouble") -> Iterator[None]:
+        """Ask `trouble` before each request is sent on; what hangs ends with the block."""
+        self.trouble = trouble
+        self.released.clear()
+        try:
+            yield
+        finally:
+            self.trouble = None
+            self.released.set()
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet when a client goes away."""
+
+
+@dataclass
+class Answer:
+    """What the store said, to be passed on; `rate` in bytes a second, None: at once."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    data: bytes
+    length: int
+    rate: float | None = None
 
 
 class Forward(BaseHTTPRequestHandler):
@@ -117,28 +150,32 @@ class Forward(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
     upstream: HTTPConnection | None = None
+    body: bytes | None = None
 
     def forward(self) -> None:
         """Send the request on and the answer back."""
-        body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
+        self.body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
         if self.server.answer_with:
-            self.send_response(self.server.answer_with)
-            self.send_header("content-length", "0")
-            self.end_headers()
-            self.note(self.server.answer_with, 0)
+            self.refuse(self.server.answer_with)
             return
         if self.command == "GET" and self.headers.get("range"):
             self.server.waiting += 1
             self.server.open.wait(60)
         if not self.server.up:
-            self.close_connection = True
+            self.drop()
             return
+        if self.server.trouble and self.server.trouble(self):
+            return
+        self.send(self.ask())
+
+    def ask(self) -> Answer:
+        """Get the store's answer."""
         headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
         for attempt in (1, 2):
             if self.upstream is None:
                 self.upstream = HTTPConnection(self.server.target, timeout=60)
             try:
-                self.upstream.request(self.command, self.path, body, headers)
+                self.upstream.request(self.command, self.path, self.body, headers)
                 answer = self.upstream.getresponse()
                 break
             except (HTTPException, ConnectionError):  # an idle connection was closed
@@ -147,15 +184,44 @@ class Forward(BaseHTTPRequestHandler):
                 if attempt == 2:
                     raise
         data = answer.read()
-        self.note(answer.status, len(data))
-        self.send_response_only(answer.status, answer.reason)
         length = answer.headers.get("content-length") if self.command == "HEAD" else len(data)
-        for name, value in answer.headers.items():
-            if name.lower() not in HOP_BY_HOP | {"content-length"}:
-                self.send_header(name, value)
-        self.send_header("content-length", str(length or 0))
+        skip = HOP_BY_HOP | {"content-length"}
+        passed = [(k, v) for k, v in answer.headers.items() if k.lower() not in skip]
+        return Answer(answer.status, answer.reason, passed, data, int(length or 0))
+
+    def send(self, answer: Answer) -> None:
+        """Send `answer` and count it; a body that is shorter than it says ends the connection."""
+        self.note(answer.status, len(answer.data))
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        self.send_header("content-length", str(answer.length))
         self.end_headers()
-        self.wfile.write(data)
+        step = int(answer.rate / 10) if answer.rate else len(answer.data) or 1
+        for start in range(0, len(answer.data), step):
+            if answer.rate and self.server.released.wait(0.1):
+                self.close_connection = True
+                return
+            self.wfile.write(answer.data[start : start + step])
+        if self.command != "HEAD" and answer.length != len(answer.data):
+            self.close_connection = True
+
+    def refuse(self, status: int, **headers: str) -> None:
+        """Answer with a bare status."""
+        named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        self.send(Answer(status, "", named, b"", 0))
+
+    def drop(self) -> None:
+        """Close the connection without an answer."""
+        self.note(0, 0)
+        self.close_connection = True
+
+    def reset(self) -> None:
+        """Reset the connection."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PROPFIND = forward  # noqa: N815
 
@@ -169,6 +235,10 @@ class Forward(BaseHTTPRequestHandler):
         """Write no access log."""
 
 
+# Looks at a request before it is sent on; true if it has answered, or will not.
+Trouble = Callable[[Forward], bool]
+
+
 @contextmanager
 def proxied(target: str) -> Iterator[Proxy]:
     """Run a proxy in front of `target`."""
@@ -178,4 +248,5 @@ def proxied(target: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
+            proxy.released.set()
             proxy.shutdown()

@@ -17,7 +17,7 @@ fn column(array: ArrayRef) -> Chunk {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(1)
+    Instant::now() + Duration::from_millis(900)
 }
 
 #[tokio::test]
@@ -117,4 +117,23 @@ async fn a_waiter_that_goes_away_gives_up_its_place() {
         assert!(poll!(&mut next).is_pending());
     }
     budget.acquire(100, soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_wait_for_each_other_go_on_one_at_a_time() {
+    let budget = MemoryBudget::new(4000, 5000);
+    let held = budget.claim(column(Arc::new(Int64Array::from(vec![7; 1000]))));
+    let patient = || Instant::now() + Duration::from_secs(5);
+    let began = Instant::now();
+    let first = budget.acquire(2000, patient()).await.unwrap();
+    assert!(began.elapsed() >= STUCK, "past the ceiling, as nobody frees anything");
+    let mut second = pin!(budget.acquire(2000, patient()));
+    assert!(poll!(&mut second).is_pending());
+    let filled = budget.claim(Chunk::Bytes(Bytes::from(vec![1; 2000])));
+    drop(first);
+    let refused = second.await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Exhausted, "no second one past the ceiling");
+    drop(filled);
+    budget.acquire(2000, patient()).await.unwrap();
+    drop(held);
 }

@@ -16,6 +16,7 @@ use crate::{
 /// Rows of a column, and so 8000 bytes.
 const ROWS: usize = 1000;
 const CHUNK: u64 = 8 * ROWS as u64;
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 type Tier = MemoryTier<FaultSource<Synthetic>>;
 
@@ -24,8 +25,12 @@ fn origin() -> FaultSource<Synthetic> {
 }
 
 fn tier_of(origin: &FaultSource<Synthetic>, capacity_bytes: u64, headroom_bytes: u64) -> Tier {
-    let settings =
-        MemorySettings { capacity_bytes, max_fills: 4, fill_timeout: Duration::from_secs(5) };
+    let settings = MemorySettings {
+        capacity_bytes,
+        max_fills: 4,
+        queue_timeout: TIMEOUT,
+        fill_timeout: TIMEOUT,
+    };
     let budget = MemoryBudget::new(capacity_bytes, headroom_bytes);
     let estimate = |request: &FetchRequest| request.parts.len() as u64 * CHUNK;
     MemoryTier::new(origin.clone(), settings, budget, Arc::new(estimate))
@@ -190,7 +195,8 @@ async fn a_source_that_answers_too_little_is_an_error() {
     let settings = MemorySettings {
         capacity_bytes: 1 << 20,
         max_fills: 1,
-        fill_timeout: Duration::from_secs(5),
+        queue_timeout: TIMEOUT,
+        fill_timeout: TIMEOUT,
     };
     let tier = MemoryTier::new(Short, settings, MemoryBudget::new(1 << 20, 0), Arc::new(|_| 0));
     let failed = tier.fetch(&columns(&[1])).await.unwrap_err();
@@ -229,18 +235,20 @@ async fn evicted_arrays_that_are_still_read_hold_fills_back() {
     assert_eq!(tier.budget().used(), 3 * CHUNK);
 
     let wanted = columns(&[3]);
-    let failed = tier.fetch(&wanted).await.unwrap_err();
-    assert_eq!(failed.kind(), ErrorKind::Exhausted);
-    assert!(failed.message().contains("memory budget of 20000 bytes"), "{failed}");
-
-    let (fetched, ()) = tokio::join!(tier.fetch(&wanted), async move {
+    let (fetched, ()) = tokio::join!(tier.fetch(&wanted), async {
         // The fill's task runs up to the budget, where it waits.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(origin.log().len(), 2);
         drop(stream);
     });
-    assert_eq!(fetched.unwrap(), expected(&wanted));
-    drop(more);
+    assert_eq!(fetched.as_ref().unwrap(), &expected(&wanted));
+
+    let fits = tier.fetch(&columns(&[4])).await.unwrap();
+    let past_the_ceiling = tier.fetch(&columns(&[5])).await.unwrap();
+    let failed = tier.fetch(&columns(&[6])).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Exhausted);
+    assert!(failed.message().contains("memory budget of 20000 bytes"), "{failed}");
+    drop((more, fetched, fits, past_the_ceiling));
 }
 
 #[tokio::test]
@@ -271,4 +279,8 @@ async fn objects_without_a_version_pass_through() {
     assert_eq!(origin.log().len(), 3);
     let seen = tier.snapshot();
     assert_eq!((seen.hits, seen.misses, seen.joined, seen.entries), (0, 6, 0, 0));
+    let held = tier.fetch(&wanted).await.unwrap();
+    assert!(tier.budget().used() >= CHUNK, "what a reader holds is charged");
+    drop(held);
+    assert_eq!((tier.budget().used(), tier.budget().leased()), (0, 0));
 }

@@ -16,7 +16,7 @@ use futures::FutureExt;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::flight::{Claim, Flight, Flights, Outcome};
@@ -35,7 +35,9 @@ pub struct MemorySettings {
     pub capacity_bytes: u64,
     /// Most fills that run at a time; others wait.
     pub max_fills: usize,
-    /// Longest a fill may take, waiting for its permit and its lease included.
+    /// Longest a fill may wait for its permit and its lease, until it is `Exhausted`.
+    pub queue_timeout: Duration,
+    /// Longest a fill may take once it has both.
     pub fill_timeout: Duration,
 }
 
@@ -62,7 +64,8 @@ pub struct MemorySnapshot {
 ///
 /// Admission is W-TinyLFU (Einziger et al., "TinyLFU: a highly efficient cache admission policy"),
 /// so a scan that reads everything once does not flush what is read again and again. Chunks of
-/// objects without a version pass through: they are neither cached nor joined.
+/// objects without a version pass through: they are neither cached nor joined, but held to the same
+/// limits.
 pub struct MemoryTier<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
@@ -199,16 +202,17 @@ impl<S: ChunkSource + 'static> Inner<S> {
 
     /// Fetches `request` from the source within the limits, charged to the budget.
     async fn fill(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
-        let deadline = Instant::now() + self.settings.fill_timeout;
-        let _permit = timeout_at(deadline, self.fills.acquire())
+        let queued = Instant::now() + self.settings.queue_timeout;
+        let _permit = timeout_at(queued, self.fills.acquire())
             .await
             .map_err(|_| {
                 Error::exhausted(format!("all {} fills are taken", self.settings.max_fills))
             })?
             .map_err(|error| Error::internal("fills are closed").with_source(error))?;
-        let _lease = self.budget.acquire((self.estimate)(request), deadline).await?;
-        let chunks = timeout_at(deadline, self.source.fetch(request)).await.map_err(|_| {
-            let limit = self.settings.fill_timeout.as_millis();
+        let _lease = self.budget.acquire((self.estimate)(request), queued).await?;
+        let limit = self.settings.fill_timeout;
+        let chunks = timeout(limit, self.source.fetch(request)).await.map_err(|_| {
+            let limit = limit.as_millis();
             Error::unavailable(format!("fill of {} took over {limit} ms", request.object))
         })??;
         if chunks.len() != request.parts.len() {
@@ -244,7 +248,7 @@ impl<S: ChunkSource + 'static> ChunkSource for MemoryTier<S> {
         let counters = &inner.counters;
         if !request.object.is_versioned() {
             counters.misses.fetch_add(request.parts.len() as u64, Ordering::Relaxed);
-            return inner.source.fetch(request).await;
+            return inner.fill(request).await;
         }
         let mut claims: Vec<Option<Claim>> = request
             .keys()

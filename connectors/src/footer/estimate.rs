@@ -28,6 +28,16 @@ pub fn estimate_bytes(footer: &Footer, row_group: u32, columns: &[u32]) -> u64 {
     bytes
 }
 
+/// Bytes of the top-level columns `columns` of row group `row_group` as stored: what is read of them
+/// before they are decoded.
+pub fn stored_bytes(footer: &Footer, row_group: u32, columns: &[u32]) -> u64 {
+    let Some(group) = footer.metadata.row_groups().get(row_group as usize) else { return 0 };
+    let leaves = columns.iter().filter_map(|&column| footer.leaves.get(column as usize));
+    let chunks = leaves.flat_map(|leaves| group.columns().get(leaves.clone()).unwrap_or_default());
+    let stored = chunks.map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0));
+    stored.fold(0, u64::saturating_add)
+}
+
 fn leaf_bytes(chunk: &ColumnChunkMetaData, keyed: bool) -> u64 {
     let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
     let values = unsigned(chunk.num_values());

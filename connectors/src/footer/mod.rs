@@ -19,7 +19,7 @@ use std::{fmt, ops::Range, sync::Arc};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 pub use cache::Footers;
-pub use estimate::estimate_bytes;
+pub use estimate::{estimate_bytes, stored_bytes};
 use flightcache_cache::{Error, ObjectId, Result};
 pub use origin::FooterOrigin;
 use parquet::{

@@ -87,8 +87,13 @@ fn cause(error: &StoreError, text: &str, status: Option<u16>, secrets: &[String]
         let code = code.map(|(code, _)| code).filter(|code| {
             code.len() <= 64 && code.chars().all(|char| char.is_ascii_alphanumeric())
         });
-        return code
-            .map_or_else(|| format!("HTTP {status}"), |code| format!("HTTP {status} {code}"));
+        return match code {
+            Some(code) => format!("HTTP {status} {code}"),
+            None if (300..400).contains(&status) && status != 304 => {
+                format!("HTTP {status}: redirects are not followed, set the endpoint itself")
+            }
+            None => format!("HTTP {status}"),
+        };
     }
     let mut deepest: &dyn StdError = error;
     while let Some(source) = deepest.source() {

@@ -65,16 +65,16 @@ impl Store {
             let (store, object) = (Arc::clone(self), Arc::clone(object));
             tokio::spawn(async move {
                 tokio::time::sleep(GATHER).await;
-                store.send(object);
+                store.send(&object);
             });
         }
         wanted.await.unwrap_or_else(|_| Err(Error::unavailable("reading was stopped")))
     }
 
     /// Sends the requests for everything that waits for `object`.
-    fn send(self: &Arc<Self>, object: Arc<ObjectId>) {
+    fn send(self: &Arc<Self>, object: &Arc<ObjectId>) {
         let mut waiting = self.gatherer.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut wanted = waiting.remove(&object).unwrap_or_default();
+        let mut wanted = waiting.remove(object).unwrap_or_default();
         drop(waiting);
         wanted.sort_by_key(|wanted| (wanted.range.start, wanted.range.end));
         let ranges: Vec<_> = wanted.iter().map(|wanted| wanted.range.clone()).collect();
@@ -85,7 +85,7 @@ impl Store {
             while let Some(next) = wanted.next_if(|wanted| wanted.range.end <= request.end) {
                 of_request.push(next);
             }
-            let (store, object) = (Arc::clone(self), Arc::clone(&object));
+            let (store, object) = (Arc::clone(self), Arc::clone(object));
             tokio::spawn(async move { store.request(&object, request, of_request).await });
         }
     }

@@ -7,10 +7,12 @@
 
 mod address;
 mod backend;
+mod client;
 mod coalesce;
 mod connector;
 mod fault;
 mod gather;
+mod pause;
 mod registry;
 
 use std::{fmt, ops::Range, sync::Arc};
@@ -133,9 +135,18 @@ impl Store {
         let turn = self.shared.limit.acquire().await.map_err(closed)?;
         add(&self.shared.counters.requests, 1);
         let counters = &self.shared.counters;
+        let wanted = range.end.saturating_sub(range.start);
         let body = self.open_version(object, range).await;
         let body = body.inspect_err(|_| add(&counters.errors, 1))?;
+        let mut left = wanted;
         Ok(body
+            .map(move |bytes| {
+                let bytes = bytes?;
+                left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+                    Error::unavailable(format!("{object}: got more than {wanted} bytes"))
+                })?;
+                Ok(bytes)
+            })
             .inspect(move |bytes| {
                 let _until_the_end = &turn;
                 match bytes {

@@ -160,7 +160,7 @@ impl Stores {
         }
         let mut secrets: Vec<_> = settings.options.values().cloned().collect();
         secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
-        let connector = Connector(Arc::clone(&self.shared.counters));
+        let connector = Connector::new(&self.shared.origin, Arc::clone(&self.shared.counters));
         let inner = plan
             .open(&self.shared.origin, connector)
             .map_err(|error| fault::translate(&error, Action::Open, &redact(target), &secrets))?;

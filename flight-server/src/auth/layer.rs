@@ -9,14 +9,11 @@ use std::{
 };
 
 use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
-use tonic::{
-    body::Body,
-    transport::server::{TcpConnectInfo, TlsConnectInfo},
-};
+use tonic::{body::Body, transport::server::TlsConnectInfo};
 use tower::{Layer, Service};
 
 use super::{Auth, Caller, Presented, Refusal, audit::refused, certificate};
-use crate::status::told;
+use crate::{accept::Line, status::told};
 
 const SERVICE: &str = "/arrow.flight.protocol.FlightService/";
 /// The calls there are, as errors and audit lines name them.
@@ -104,7 +101,7 @@ where
 async fn identify(auth: &Auth, head: &Parts) -> Result<Arc<str>, Refusal> {
     let certificate = head
         .extensions
-        .get::<TlsConnectInfo<TcpConnectInfo>>()
+        .get::<TlsConnectInfo<Line>>()
         .and_then(TlsConnectInfo::peer_certs)
         .and_then(|chain| certificate::principal(chain.first()?));
     let bearer = bearer(&head.headers)?;

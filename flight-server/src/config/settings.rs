@@ -14,6 +14,9 @@ use super::{
 /// Least memory a node can work with, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
 
+/// Least headroom that is taken by default, in bytes.
+const MIN_HEADROOM: u64 = 64 << 20;
+
 /// Disk capacity where a folder is named and no size, in bytes.
 const DISK_WITH_DIR: u64 = 10 << 30;
 
@@ -37,10 +40,17 @@ pub struct ServerConfig {
     pub ticket_key_file: Option<PathBuf>,
     /// Streams open at once.
     pub max_streams: usize,
+    /// Connections open at once; more are closed as soon as they come.
+    pub max_connections: usize,
     /// Bytes that all streams together may hold outside the cache.
     pub stream_memory: u64,
     /// How long a caller waits for a budget before `Exhausted`.
     pub queue_timeout: Duration,
+    /// How long a client may leave a stream unread before it is ended; while somebody has waited
+    /// for a budget for a quarter of `queue_timeout`, and 5 s at least, no longer than that.
+    pub stream_idle_timeout: Duration,
+    /// How long a request may take until its answer begins.
+    pub request_timeout: Duration,
     /// URL prefixes that a scan command's `url` may name beside the datasets.
     pub allow_urls: Vec<String>,
 }
@@ -56,8 +66,11 @@ impl Default for ServerConfig {
             ticket_ttl: Duration::from_hours(1),
             ticket_key_file: None,
             max_streams: 256,
+            max_connections: 4096,
             stream_memory: 1 << 30,
             queue_timeout: Duration::from_secs(30),
+            stream_idle_timeout: Duration::from_mins(5),
+            request_timeout: Duration::from_mins(10),
             allow_urls: Vec::new(),
         }
     }
@@ -76,12 +89,23 @@ impl ServerConfig {
             ticket_key_file: section
                 .setting("ticket_key_file", None, |given| value::path(given).map(Some)),
             max_streams: section.setting("max_streams", default.max_streams, value::count),
+            max_connections: section.setting(
+                "max_connections",
+                default.max_connections,
+                value::count,
+            ),
             stream_memory: section.setting(
                 "stream_memory",
                 default.stream_memory,
                 at_least_minimum,
             ),
             queue_timeout: section.setting("queue_timeout", default.queue_timeout, value::duration),
+            stream_idle_timeout: section.setting(
+                "stream_idle_timeout",
+                default.stream_idle_timeout,
+                some_time,
+            ),
+            request_timeout: section.setting("request_timeout", default.request_timeout, some_time),
             allow_urls: section.setting("allow_urls", Vec::new(), store_urls),
         };
         section.finish();
@@ -100,8 +124,9 @@ pub struct CacheConfig {
     pub dir: Option<PathBuf>,
     /// Fills in flight at once.
     pub max_fills: usize,
-    /// Decoded bytes beyond `memory`: fills in flight, and evicted chunks that streams still hold.
-    pub headroom: u64,
+    /// Bytes beyond `memory`: fills in flight, and evicted chunks that streams still hold; absent:
+    /// see [`headroom()`](Self::headroom).
+    pub headroom: Option<u64>,
     /// Capacity for parsed footers, in bytes.
     pub footers: u64,
     /// How long one fill may take.
@@ -115,7 +140,7 @@ impl Default for CacheConfig {
             disk: 0,
             dir: None,
             max_fills: 64,
-            headroom: 1 << 30,
+            headroom: None,
             footers: 128 << 20,
             fill_timeout: Duration::from_mins(2),
         }
@@ -123,6 +148,11 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
+    /// Bytes beyond `memory`: a quarter of it and at least 64 MiB, unless configured.
+    pub fn headroom(&self) -> u64 {
+        self.headroom.unwrap_or((self.memory / 4).max(MIN_HEADROOM))
+    }
+
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let default = Self::default();
         let dir = section.setting("dir", None, |given| value::path(given).map(Some));
@@ -137,7 +167,7 @@ impl CacheConfig {
             disk,
             dir,
             max_fills: section.setting("max_fills", default.max_fills, value::count),
-            headroom: section.setting("headroom", default.headroom, at_least_minimum),
+            headroom: section.setting("headroom", None, |given| at_least_minimum(given).map(Some)),
             footers: section.setting("footers", default.footers, value::size),
             fill_timeout: section.setting("fill_timeout", default.fill_timeout, some_time),
         };
@@ -160,6 +190,7 @@ pub(super) fn read_origin(mut section: Section<'_>) -> OriginSettings {
         max_retries: section.setting("max_retries", default.max_retries, value::whole),
         retry_timeout: section.setting("retry_timeout", default.retry_timeout, value::duration),
         request_timeout: section.setting("request_timeout", default.request_timeout, some_time),
+        stall_timeout: section.setting("stall_timeout", default.stall_timeout, some_time),
         footer_prefetch: section.setting("footer_prefetch", default.footer_prefetch, some_bytes),
         max_fragment_bytes: section.setting(
             "max_fragment_bytes",

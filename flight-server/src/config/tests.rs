@@ -15,8 +15,11 @@ drain_timeout = "20s"
 ticket_ttl = "10m"
 ticket_key_file = "/etc/flightcache/key"
 max_streams = 7
+max_connections = 70
 stream_memory = "64MiB"
 queue_timeout = "500ms"
+stream_idle_timeout = "40s"
+request_timeout = "3m"
 allow_urls = ["s3://bucket/free/"]
 [auth]
 token_file = "tokens"
@@ -47,6 +50,7 @@ coalesce_max = "8MiB"
 max_retries = 0
 retry_timeout = "9s"
 request_timeout = "8s"
+stall_timeout = "3s"
 footer_prefetch = "128KiB"
 max_fragment_bytes = "1GiB"
 decode_timeout = "7s"
@@ -95,8 +99,11 @@ fn every_key_is_read() {
         ticket_ttl: seconds(600),
         ticket_key_file: Some("/etc/flightcache/key".into()),
         max_streams: 7,
+        max_connections: 70,
         stream_memory: 64 << 20,
         queue_timeout: Duration::from_millis(500),
+        stream_idle_timeout: seconds(40),
+        request_timeout: seconds(180),
         allow_urls: vec!["s3://bucket/free/".to_owned()],
     };
     assert_eq!(config.server, server);
@@ -119,7 +126,7 @@ fn every_key_is_read() {
     assert_eq!(config.auth, Some(auth));
     let cache = CacheConfig {
         memory: 4 << 30,
-        headroom: 1 << 30,
+        headroom: Some(1 << 30),
         disk: 100 << 30,
         dir: Some("/var/lib/flightcache".into()),
         max_fills: 8,
@@ -134,6 +141,7 @@ fn every_key_is_read() {
         max_retries: 0,
         retry_timeout: seconds(9),
         request_timeout: seconds(8),
+        stall_timeout: seconds(3),
         footer_prefetch: 128 << 10,
         max_fragment_bytes: 1 << 30,
         decode_timeout: seconds(7),
@@ -157,6 +165,8 @@ fn defaults_suit_a_laptop() {
     assert_eq!(config, Config::default());
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
     assert_eq!((config.cache.memory, config.cache.disk), (1 << 30, 0));
+    assert_eq!(config.cache.headroom(), 256 << 20);
+    assert_eq!(parse("[cache]\nmemory = '32MiB'").unwrap().cache.headroom(), 64 << 20);
     assert_eq!(parse("[cache]\ndir = '/tmp/fc'").unwrap().cache.disk, 10 << 30);
     assert_eq!(parse("[cache]\ndir = '/tmp/fc'\ndisk = 0").unwrap().cache.disk, 0);
 }

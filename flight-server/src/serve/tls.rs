@@ -1,13 +1,13 @@
 //! TLS: certificates from files, and handshakes that cannot hold the node up.
 
-use std::{collections::VecDeque, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fs, io, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use flightcache_cache::{Error, Result};
+use futures::{Stream, StreamExt};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::mpsc,
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -25,7 +25,7 @@ use tokio_rustls::{
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::debug;
 
-use crate::config::TlsConfig;
+use crate::{accept::Connection, config::TlsConfig};
 
 /// How long a client may take for its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,8 +34,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HANDSHAKES: usize = 1024;
 /// Connections that are ready for the server and not yet taken.
 const READY: usize = 16;
-/// How long to wait when no connection can be accepted, for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Reads the files of `config`.
 ///
@@ -90,24 +88,21 @@ fn wrong(setting: &str, path: &Path, what: &dyn std::fmt::Display) -> Error {
     Error::invalid(format!("server.tls.{setting} {}: {what}", path.display()))
 }
 
-/// The connections of `listener` whose handshake succeeded; ends when nobody takes them any more.
+/// Those of `connections` whose handshake succeeded; ends when nobody takes them any more.
 pub(super) fn handshakes(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>> + Send + 'static,
     config: Arc<ServerConfig>,
-) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
+) -> ReceiverStream<io::Result<TlsStream<Connection>>> {
     let (sender, receiver) = mpsc::channel(READY);
     tokio::spawn(async move {
         let acceptor = TlsAcceptor::from(config);
+        let mut connections = pin!(connections);
         let mut handshakes = Handshakes::default();
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => handshakes.begin(shake(acceptor.clone(), socket, sender.clone())),
-                    Err(error) => {
-                        debug!(%error, "no connection can be accepted");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                Some(Ok(connection)) = connections.next() => {
+                    handshakes.begin(shake(acceptor.clone(), connection, sender.clone()));
+                }
                 Some(_) = handshakes.tasks.join_next() => {}
                 () = sender.closed() => return,
             }
@@ -142,13 +137,10 @@ impl Handshakes {
 
 async fn shake(
     acceptor: TlsAcceptor,
-    socket: TcpStream,
-    ready: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
+    connection: Connection,
+    ready: mpsc::Sender<io::Result<TlsStream<Connection>>>,
 ) {
-    if let Err(error) = socket.set_nodelay(true) {
-        debug!(%error, "a connection keeps its delay");
-    }
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection)).await {
         // Nobody takes it if the server is stopping.
         Ok(Ok(connection)) => drop(ready.send(Ok(connection)).await),
         Ok(Err(error)) => debug!(%error, "handshake failed"),

@@ -11,7 +11,7 @@ use http_body::{Body, Frame};
 use tokio::sync::mpsc::Receiver;
 use tonic::Status;
 
-use super::encode::FlightMessage;
+use super::{encode::FlightMessage, stream::Pulse};
 
 /// A message with what must be held until it is on its way.
 #[derive(Debug)]
@@ -32,15 +32,17 @@ pub(super) struct StreamBody<P> {
     messages: Receiver<Result<Outgoing<P>, Status>>,
     current: Option<Outgoing<P>>,
     ended: bool,
+    pulse: Pulse,
 }
 
 impl<P: Send + Unpin + 'static> StreamBody<P> {
     /// The response that sends what arrives in `messages`, until an `Err`: `Status::ok` there is
-    /// the good end.
+    /// the good end. `pulse` beats when the transport asks for more.
     pub(super) fn response(
         messages: Receiver<Result<Outgoing<P>, Status>>,
+        pulse: Pulse,
     ) -> http::Response<tonic::body::Body> {
-        let body = Self { messages, current: None, ended: false };
+        let body = Self { messages, current: None, ended: false, pulse };
         let mut response = http::Response::new(tonic::body::Body::new(body));
         response
             .headers_mut()
@@ -71,11 +73,15 @@ impl<P: Send + Unpin + 'static> Body for StreamBody<P> {
                 return Poll::Ready(None);
             }
             if let Some(run) = self.current.as_mut().and_then(|current| current.message.pop()) {
+                self.pulse.beat(false);
                 return Poll::Ready(Some(Ok(Frame::data(run))));
             }
             self.current = None;
             let status = match self.messages.poll_recv(context) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.pulse.beat(true);
+                    return Poll::Pending;
+                }
                 Poll::Ready(Some(Ok(outgoing))) => {
                     self.current = Some(outgoing);
                     continue;
@@ -101,7 +107,8 @@ mod tests {
             sender.send(end).await.unwrap();
         }
         drop(sender);
-        let collected = StreamBody::response(receiver).into_body().collect().await.unwrap();
+        let collected =
+            StreamBody::response(receiver, Pulse::new()).into_body().collect().await.unwrap();
         collected.trailers().unwrap()["grpc-status"].to_str().unwrap().to_owned()
     }
 

@@ -14,7 +14,7 @@ use prost::Message;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::read;
+use super::{read, stream::Reader};
 use crate::{auth::Caller, node::Node, status::status};
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
@@ -70,6 +70,10 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let reader = Reader::of(&request);
+        if let Some(line) = &reader.line {
+            line.asked();
+        }
         if request.uri().path() != DO_GET {
             return Box::pin(self.inner.call(request));
         }
@@ -78,7 +82,7 @@ where
             let response = async {
                 let caller = Caller::of(request.extensions())?;
                 let ticket = ticket(request.into_body()).await?;
-                read::read(node, &caller, &ticket.ticket).await
+                read::read(node, &caller, reader, &ticket.ticket).await
             };
             Ok(response.await.unwrap_or_else(|error| status("DoGet", &error).into_http()))
         })

@@ -10,6 +10,7 @@ mod encode;
 mod info;
 mod layer;
 mod read;
+mod stream;
 
 use std::{pin::Pin, sync::Arc};
 

@@ -11,24 +11,21 @@ use flightcache_planner::{BatchStream, covered_rows};
 use futures::StreamExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+    time::{timeout, timeout_at},
 };
-use tonic::Status;
 
 use super::{
     body::{Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
+    stream::{OpenStream, Reader, Sender},
 };
 use crate::{
     auth::Caller,
-    node::{Node, cut, now_ms},
-    status::status,
+    node::{Node, now_ms},
 };
 
 /// Messages that are ready and not yet asked for, of one stream.
 const MESSAGES_AHEAD: usize = 4;
-
-type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, Status>>;
 
 /// Serves a ticket: the response whose body streams its batches.
 ///
@@ -39,12 +36,13 @@ type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, S
 pub(super) async fn read(
     node: Arc<Node>,
     caller: &Caller,
+    reader: Reader,
     ticket: &[u8],
 ) -> Result<http::Response<tonic::body::Body>> {
     let arrived = Instant::now();
     let ticket = node.ticket_keys.get().open(ticket, now_ms())?;
     caller.must_own(ticket.principal.as_deref())?;
-    let permit = admit(&node).await?;
+    let permit = admit(&node, &reader).await?;
     let snapshot = node.datasets.resolve(caller, &ticket.command).await?;
     let planning = Arc::clone(&node);
     let scan = node.on_cpu(async move {
@@ -55,52 +53,26 @@ pub(super) async fn read(
     let encoder = FlightEncoder::try_new(&schema)?;
 
     let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
-    let open = OpenStream::new(Arc::clone(&node), permit);
+    let open = OpenStream::new(Arc::clone(&node), reader, permit);
+    let pulse = open.pulse();
     let producer = Producer { node: Arc::clone(&node), encoder, sender: sender.clone(), arrived };
-    let produced = node.cpu.spawn(async move {
-        let _open = open;
-        producer.run(batches).await
-    });
-    tokio::spawn(async move {
-        let end = match produced.await {
-            Ok(Ok(())) => Status::ok(""),
-            Ok(Err(error)) => status("DoGet", &error),
-            Err(ended) => status("DoGet", &cut(&ended)),
-        };
-        // Nobody listens if the client is gone.
-        let _ = sender.send(Err(end)).await;
-    });
-    Ok(StreamBody::response(receiver))
+    let produced = node.cpu.spawn(producer.run(batches));
+    tokio::spawn(open.attend(produced, sender));
+    Ok(StreamBody::response(receiver, pulse))
 }
 
-async fn admit(node: &Node) -> Result<OwnedSemaphorePermit> {
+async fn admit(node: &Node, reader: &Reader) -> Result<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(&node.streams).try_acquire_owned() {
+        return Ok(permit);
+    }
+    let _waiter = node.waiters().enter();
     let waiting = Arc::clone(&node.streams).acquire_owned();
-    match timeout(node.settings.queue_timeout, waiting).await {
+    match timeout_at(reader.until(node.settings.queue_timeout), waiting).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Error::exhausted(format!(
             "all {} streams of this node are taken: try again later or elsewhere",
             node.settings.max_streams
         ))),
-    }
-}
-
-/// Counts a stream as open for as long as it lives.
-struct OpenStream {
-    node: Arc<Node>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OpenStream {
-    fn new(node: Arc<Node>, permit: OwnedSemaphorePermit) -> Self {
-        node.flight.streams.fetch_add(1, Ordering::Relaxed);
-        node.flight.streams_open.fetch_add(1, Ordering::Relaxed);
-        Self { node, _permit: permit }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.node.flight.streams_open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -159,6 +131,10 @@ async fn reserve(
 ) -> Result<Option<OwnedSemaphorePermit>> {
     let capacity = (node.settings.stream_memory >> 10).min(Semaphore::MAX_PERMITS as u64);
     let kib = (bytes as u64).div_ceil(1024).min(capacity);
+    if let Ok(permit) = Arc::clone(&node.stream_memory).try_acquire_many_owned(kib as u32) {
+        return Ok(Some(permit));
+    }
+    let _waiter = node.waiters().enter();
     let waiting = Arc::clone(&node.stream_memory).acquire_many_owned(kib as u32);
     tokio::select! {
         permit = timeout(node.settings.queue_timeout, waiting) => match permit {

@@ -26,6 +26,7 @@ async fn holds_the_contract_alone_metered_and_under_memory() {
         let settings = MemorySettings {
             capacity_bytes: 10_000,
             max_fills: 2,
+            queue_timeout: Duration::from_secs(20),
             fill_timeout: Duration::from_secs(20),
         };
         let budget = MemoryBudget::new(10_000, 1 << 30);

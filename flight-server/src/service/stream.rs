@@ -1,0 +1,238 @@
+//! The life of a stream: from its admission until the transport lets go of its body.
+//!
+//! ```text
+//!  admitted ──► producing ──► ended: the client is told why ──► body dropped
+//!                  │ unread for too long        │ unread still
+//!                  └────────► ended             └──────────────► connection cut
+//! ```
+//!
+//! A stream that nobody reads holds a place, messages and decoded chunks, and its transport polls
+//! it no more, so it cannot end itself: a task watches it from outside.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use flightcache_cache::{Error, Result};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+    time::{Instant, sleep, sleep_until},
+};
+use tonic::Status;
+
+use super::body::Outgoing;
+use crate::{
+    accept::Line,
+    node::{Node, cut},
+    status::status,
+};
+
+/// How long, at least, a stream must be unread and somebody wait before the stream is ended for it.
+const MIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a stream is looked at, at least.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long before its deadline a caller is told that it waits in vain, so that the answer arrives.
+const ANSWER_AHEAD: Duration = Duration::from_millis(200);
+
+/// Hands messages of a stream to its body; an `Err` is the end.
+pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, Status>>;
+
+/// Where a request came from, and until when its caller waits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reader {
+    pub(super) line: Option<Line>,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Reader {
+    /// The caller of `request`, which arrives at this moment.
+    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
+        let timeout = request.headers().get("grpc-timeout").and_then(|value| value.to_str().ok());
+        let deadline = timeout.and_then(grpc_timeout).map(|timeout| Instant::now() + timeout);
+        Self { line: Line::of(request), deadline }
+    }
+
+    /// When a wait of at most `limit` must end for the caller to hear of it.
+    pub(super) fn until(&self, limit: Duration) -> Instant {
+        let latest = Instant::now() + limit;
+        self.deadline.map_or(latest, |deadline| {
+            latest.min(deadline.checked_sub(ANSWER_AHEAD).unwrap_or(deadline))
+        })
+    }
+}
+
+/// Digits and a unit, as gRPC writes them.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+/// When the transport last took something from a body. `Clone` shares it.
+#[derive(Clone, Debug)]
+pub(super) struct Pulse(Arc<Beat>);
+
+#[derive(Debug)]
+struct Beat {
+    start: Instant,
+    taken_ms: AtomicU64,
+    hungry: AtomicBool,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        let (taken_ms, hungry) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Beat { start: Instant::now(), taken_ms, hungry }))
+    }
+
+    /// Notes that the transport asked, and whether there was nothing for it.
+    pub(super) fn beat(&self, hungry: bool) {
+        self.0.taken_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.0.hungry.store(hungry, Ordering::Relaxed);
+    }
+
+    /// How long the client has left the stream unread; zero while it waits for us.
+    fn idle(&self) -> Duration {
+        if self.0.hungry.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let taken_ms = self.0.taken_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.now_ms().saturating_sub(taken_ms))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Counts a stream as open for as long as it lives.
+pub(super) struct OpenStream {
+    node: Arc<Node>,
+    reader: Reader,
+    pulse: Pulse,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenStream {
+    pub(super) fn new(node: Arc<Node>, reader: Reader, permit: OwnedSemaphorePermit) -> Self {
+        node.flight.streams.fetch_add(1, Ordering::Relaxed);
+        node.flight.streams_open.fetch_add(1, Ordering::Relaxed);
+        Self { node, reader, pulse: Pulse::new(), _permit: permit }
+    }
+
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Sees the stream to its end: what `produced` comes to, or that it is unread or overdue. The
+    /// client learns of it through `sender`, if it reads; its connection is cut if it does not.
+    pub(super) async fn attend(self, mut produced: JoinHandle<Result<()>>, sender: Sender) {
+        let end = tokio::select! {
+            end = &mut produced => match end {
+                Ok(Ok(())) => Status::ok(""),
+                Ok(Err(error)) => status("DoGet", &error),
+                Err(ended) => status("DoGet", &cut(&ended)),
+            },
+            () = sender.closed() => {
+                produced.abort();
+                return;
+            }
+            end = self.overdue() => end,
+            error = self.unread(Duration::ZERO) => status("DoGet", &error),
+        };
+        produced.abort();
+        let idle = self.pulse.idle();
+        tokio::select! {
+            () = async {
+                // Nobody listens if the client is gone.
+                let _ = sender.send(Err(end)).await;
+                sender.closed().await;
+            } => {}
+            _ = self.unread(idle) => if let Some(line) = &self.reader.line { line.cut() },
+        }
+    }
+
+    /// Ends when the client has left the stream unread for too long, `already` not counted.
+    async fn unread(&self, already: Duration) -> Error {
+        let settings = &self.node.settings;
+        let patience = (settings.queue_timeout / 4).max(MIN_PATIENCE);
+        loop {
+            sleep(LOOK_EVERY.min(settings.stream_idle_timeout / 4)).await;
+            let idle = self.pulse.idle().saturating_sub(already);
+            let pressed = self.node.waiters().pressed(patience);
+            if idle >= settings.stream_idle_timeout || (pressed && idle >= patience) {
+                let seconds = self.pulse.idle().as_secs();
+                return Error::exhausted(format!(
+                    "the stream was not read for {seconds} s: read on, or ask again when you do"
+                ));
+            }
+        }
+    }
+
+    /// Ends when the caller's deadline is over, or about to be while the stream waits for memory.
+    async fn overdue(&self) -> Status {
+        let Some(deadline) = self.reader.deadline else { return std::future::pending().await };
+        sleep_until(self.reader.until(deadline.duration_since(Instant::now()))).await;
+        if !self.node.waiters().longest().is_zero() && self.pulse.idle().is_zero() {
+            return status("DoGet", &Error::exhausted("no memory is free within your deadline"));
+        }
+        sleep_until(deadline).await;
+        Status::deadline_exceeded("the deadline of the call is over")
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.node.flight.streams_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        for (text, expected) in [
+            ("2H", Some(Duration::from_hours(2))),
+            ("3M", Some(Duration::from_mins(3))),
+            ("4S", Some(Duration::from_secs(4))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("99999999u", Some(Duration::from_micros(99_999_999))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("123456789S", None),
+            ("S", None),
+            ("", None),
+            ("5", None),
+            ("-5S", None),
+            ("5ü", None),
+        ] {
+            assert_eq!(grpc_timeout(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_waits_for_us_is_not_idle() {
+        let start = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+        let (taken_ms, hungry) = (AtomicU64::new(20_000), AtomicBool::new(false));
+        let pulse = Pulse(Arc::new(Beat { start, taken_ms, hungry }));
+        assert_eq!(pulse.idle().as_secs(), 40);
+        pulse.0.hungry.store(true, Ordering::Relaxed);
+        assert_eq!(pulse.idle(), Duration::ZERO);
+        pulse.beat(false);
+        assert_eq!(pulse.idle().as_secs(), 0);
+    }
+}
