@@ -87,6 +87,13 @@ impl Datasets {
         }
     }
 
+    /// An object that `command` read turned out to be gone: see [`Dataset::outdated`].
+    pub fn outdated(&self, command: &ScanCommand, hold: impl Fn(&Snapshot) -> bool) {
+        if let Ok((dataset, _)) = self.target(command) {
+            dataset.outdated(hold);
+        }
+    }
+
     fn target(&self, command: &ScanCommand) -> Result<(Arc<Dataset>, Option<String>)> {
         let url = match command.target()? {
             ScanTarget::Dataset(name) => return Ok((Arc::clone(self.get(name)?), None)),

@@ -11,7 +11,7 @@ use flightcache_protocol::{
     Action, DatasetRequest, FillFailure, RefreshReply, ScanCommand, WarmProgress, WarmReply,
     WarmRequest, WarmSummary,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use prost::Message;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -103,9 +103,11 @@ async fn warm(node: Arc<Node>, request: WarmRequest) -> Result<BoxStream<FlightR
         filter: request.filter,
         ..ScanCommand::default()
     };
-    let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let fragments = node.planner.fragments(&table, &command).await?;
+    let fragments = info::at_snapshot(&node, &command, |table| {
+        let (node, command) = (&node, &command);
+        async move { node.planner.fragments(&table, command).await }.boxed()
+    });
+    let fragments = fragments.await?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let end = fill(&node, fragments, &sender).await;

@@ -8,11 +8,17 @@ use arrow_flight::{
     flight_descriptor::DescriptorType,
 };
 use arrow_ipc::writer::IpcWriteOptions;
-use flightcache_cache::{Error, Result};
+use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_connectors::Snapshot;
-use flightcache_planner::{PlannedSplit, ScanPlan};
-use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket as TicketBody};
-use futures::{StreamExt, stream};
+use flightcache_planner::{DatasetTable, PlannedSplit, ScanPlan};
+use flightcache_protocol::{
+    ScanCommand, ScanMetadata, SplitMetadata, Ticket as TicketBody, TicketSplit,
+};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, ready},
+    stream,
+};
 use serde::Serialize;
 use tonic::Status;
 
@@ -25,32 +31,65 @@ use crate::{
 /// Datasets that are looked at together by `ListFlights`.
 const LISTED_AT_ONCE: usize = 8;
 
+/// Times a plan is made anew because an object was overwritten while it was made.
+const ATTEMPTS: usize = 5;
+
 /// Plans the scan that `descriptor` asks for: one endpoint a split.
 pub(super) async fn plan(node: &Node, descriptor: FlightDescriptor) -> Result<FlightInfo> {
-    let mut command = command(&descriptor)?;
-    let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let plan = node.planner.plan(&table, &command).await?;
-    command.snapshot = Some(snapshot.id.clone());
-    let expires_ms = expiry(node);
-    let endpoints = if plan.single_endpoint {
-        whole_endpoint(node, &plan, &command, expires_ms)?
-    } else {
-        let splits = plan.splits.iter();
-        splits
-            .map(|split| split_endpoint(node, split, &command, expires_ms))
-            .collect::<Result<_>>()?
-    };
-    info(&plan.schema, descriptor, endpoints, plan.rows, &snapshot)
+    let command = command(&descriptor)?;
+    at_snapshot(node, &command, |table| {
+        let (mut command, descriptor) = (command.clone(), descriptor.clone());
+        async move {
+            let plan = node.planner.plan(&table, &command).await?;
+            command.snapshot = Some(table.snapshot().id.clone());
+            let seal =
+                Seal { node, command, schema: table.schema_digest(), expires_ms: expiry(node) };
+            let endpoints = if plan.single_endpoint {
+                seal.whole(&plan)?
+            } else {
+                plan.splits.iter().map(|split| seal.split(split)).collect::<Result<_>>()?
+            };
+            info(&plan.schema, descriptor, endpoints, plan.rows, table.snapshot())
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Does `work` at the snapshot that `command` reads; again at a new one, where none is pinned and
+/// an object was overwritten in between.
+pub(super) async fn at_snapshot<'a, T>(
+    node: &'a Node,
+    command: &ScanCommand,
+    work: impl Fn(Arc<DatasetTable>) -> BoxFuture<'a, Result<T>>,
+) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        let snapshot = node.datasets.resolve(command).await?;
+        let table = node.planner.table(&snapshot).await;
+        let done = match table {
+            Ok(table) => work(table).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::Stale => {
+                node.datasets.outdated(command, |current| current.id == snapshot.id);
+                if command.snapshot.is_some() || attempt == ATTEMPTS {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+        attempt += 1;
+    }
 }
 
 /// The schema of what `descriptor` asks for.
 pub(super) async fn schema(node: &Node, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
     let command = command(descriptor)?;
-    let snapshot = node.datasets.resolve(&command).await?;
-    let table = node.planner.table(&snapshot).await?;
-    let schema = node.planner.schema(&table, &command)?;
-    SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
+    let schema =
+        at_snapshot(node, &command, |table| ready(node.planner.schema(&table, &command)).boxed());
+    SchemaAsIpc::new(&*schema.await?, &IpcWriteOptions::default())
         .try_into()
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
 }
@@ -70,11 +109,11 @@ pub(super) fn list(node: Arc<Node>) -> BoxStream<FlightInfo> {
 
 async fn describe(node: &Node, name: String) -> std::result::Result<FlightInfo, Status> {
     let descriptor = FlightDescriptor::new_path(vec![name.clone()]);
-    let known = async {
-        let snapshot = node.datasets.resolve(&ScanCommand::dataset(&name)).await?;
-        let table = node.planner.table(&snapshot).await?;
-        info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &snapshot)
-    };
+    let command = ScanCommand::dataset(&name);
+    let known = at_snapshot(node, &command, |table| {
+        let (rows, snapshot) = (Some(table.rows()), table.snapshot());
+        ready(info(table.schema(), descriptor.clone(), Vec::new(), rows, snapshot)).boxed()
+    });
     Ok(known.await.unwrap_or_else(|error| {
         log("ListFlights", &error);
         FlightInfo { total_records: -1, total_bytes: -1, ..FlightInfo::new() }
@@ -96,36 +135,35 @@ fn command(descriptor: &FlightDescriptor) -> Result<ScanCommand> {
     }
 }
 
-fn split_endpoint(
-    node: &Node,
-    split: &PlannedSplit,
-    command: &ScanCommand,
+/// What the tickets of one plan have in common.
+struct Seal<'a> {
+    node: &'a Node,
+    command: ScanCommand,
+    schema: u64,
     expires_ms: u64,
-) -> Result<FlightEndpoint> {
-    let ticket = TicketBody {
-        command: command.clone(),
-        split: Some(split.ticket.clone()),
-        limit: split.limit,
-        expires_ms,
-    };
-    let metadata = SplitMetadata { objects: vec![split.object.clone()] };
-    endpoint(node, &ticket, &metadata)
 }
 
-/// The one endpoint of a scan with both a filter and a limit, or none if nothing can match.
-fn whole_endpoint(
-    node: &Node,
-    plan: &ScanPlan,
-    command: &ScanCommand,
-    expires_ms: u64,
-) -> Result<Vec<FlightEndpoint>> {
-    if plan.splits.is_empty() {
-        return Ok(Vec::new());
+impl Seal<'_> {
+    fn ticket(&self, split: Option<TicketSplit>, limit: Option<u64>) -> TicketBody {
+        let (command, schema) = (self.command.clone(), self.schema);
+        TicketBody { command, split, limit, schema, expires_ms: self.expires_ms }
     }
-    let ticket =
-        TicketBody { command: command.clone(), split: None, limit: command.limit, expires_ms };
-    let objects = plan.splits.iter().map(|split| split.object.clone()).collect();
-    Ok(vec![endpoint(node, &ticket, &SplitMetadata { objects })?])
+
+    fn split(&self, split: &PlannedSplit) -> Result<FlightEndpoint> {
+        let ticket = self.ticket(Some(split.ticket.clone()), split.limit);
+        let metadata = SplitMetadata { objects: vec![split.object.clone()] };
+        endpoint(self.node, &ticket, &metadata)
+    }
+
+    /// The one endpoint of a scan with both a filter and a limit, or none if nothing can match.
+    fn whole(&self, plan: &ScanPlan) -> Result<Vec<FlightEndpoint>> {
+        if plan.splits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ticket = self.ticket(None, self.command.limit);
+        let objects = plan.splits.iter().map(|split| split.object.clone()).collect();
+        Ok(vec![endpoint(self.node, &ticket, &SplitMetadata { objects })?])
+    }
 }
 
 fn endpoint(node: &Node, ticket: &TicketBody, metadata: &SplitMetadata) -> Result<FlightEndpoint> {

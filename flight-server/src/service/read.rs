@@ -6,9 +6,10 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
-use flightcache_cache::{Error, Result};
-use flightcache_planner::{BatchStream, covered_rows};
-use futures::StreamExt;
+use flightcache_cache::{Error, ErrorKind, Result};
+use flightcache_planner::{BatchStream, DatasetTable, covered_rows};
+use flightcache_protocol::{ScanCommand, Ticket};
+use futures::{FutureExt, StreamExt, future::ready};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
@@ -18,6 +19,7 @@ use tonic::Status;
 use super::{
     body::{Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
+    info::at_snapshot,
 };
 use crate::{
     node::{Node, now_ms},
@@ -41,8 +43,7 @@ pub(super) async fn read(
     let arrived = Instant::now();
     let ticket = node.ticket_key.open(ticket, now_ms())?;
     let permit = admit(&node).await?;
-    let snapshot = node.datasets.resolve(&ticket.command).await?;
-    let table = node.planner.table(&snapshot).await?;
+    let table = table(&node, &ticket).await?;
     let (schema, batches) =
         node.planner.read(&table, &ticket.command, ticket.split.as_ref(), ticket.limit)?;
     let encoder = FlightEncoder::try_new(&schema)?;
@@ -50,6 +51,7 @@ pub(super) async fn read(
     let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
     let open = OpenStream::new(Arc::clone(&node), permit);
     let producer = Producer { node: Arc::clone(&node), encoder, sender: sender.clone(), arrived };
+    let snapshot = table.snapshot().id.clone();
     let produced = node.cpu.spawn(async move {
         let _open = open;
         producer.run(batches).await
@@ -57,13 +59,38 @@ pub(super) async fn read(
     tokio::spawn(async move {
         let end = match produced.await {
             Ok(Ok(())) => Status::ok(""),
-            Ok(Err(error)) => status("DoGet", &error),
+            Ok(Err(error)) => {
+                if error.kind() == ErrorKind::Stale {
+                    node.datasets.outdated(&ticket.command, |current| match &ticket.split {
+                        Some(split) => current.holds(&split.path, &split.etag),
+                        None => current.id == snapshot,
+                    });
+                }
+                status("DoGet", &error)
+            }
             Err(_) => status("DoGet", &Error::data("reading this split failed in its decoder")),
         };
         // Nobody listens if the client is gone.
         let _ = sender.send(Err(end)).await;
     });
     Ok(StreamBody::response(receiver))
+}
+
+/// The table that `ticket` reads. Where its snapshot is no longer known, which one of another node
+/// or a restart makes so, or an object of it that the split does not need is gone, a split is read
+/// at the current snapshot if that has the same schema.
+async fn table(node: &Node, ticket: &Ticket) -> Result<Arc<DatasetTable>> {
+    let planned = async {
+        let snapshot = node.datasets.resolve(&ticket.command).await?;
+        node.planner.table(&snapshot).await
+    };
+    let gone = match planned.await {
+        Err(error) if error.kind() == ErrorKind::Stale && ticket.split.is_some() => error,
+        planned => return planned,
+    };
+    let current = ScanCommand { snapshot: None, ..ticket.command.clone() };
+    let table = at_snapshot(node, &current, |table| ready(Ok(table)).boxed()).await?;
+    if table.schema_digest() == ticket.schema { Ok(table) } else { Err(gone) }
 }
 
 async fn admit(node: &Node) -> Result<OwnedSemaphorePermit> {
