@@ -3,6 +3,7 @@
 mod coalesce;
 mod decode;
 mod origin;
+mod pages;
 mod pieces;
 
 pub use origin::ParquetOrigin;
