@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from harness.corpora import KNOWN, files, folders
 from harness.hostile import Verdict, judge, peak_mib, read
@@ -15,6 +16,7 @@ GOOD = pa.table({"n": range(1000), "s": [f"row {row}" for row in range(1000)]})
 BATCH = 25
 
 
+@pytest.mark.timeout(300)
 def test_every_file_is_read_as_pyarrow_does_or_refused(tmp_path: Path) -> None:
     """No panic, no hang, bounded memory; after each batch a good file is read."""
     corpus = files()

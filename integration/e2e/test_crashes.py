@@ -65,7 +65,7 @@ def fill_and_kill(node: Node, folder: Path, proxy: Proxy, chance: random.Random)
             assert_same(reading.result(), table())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_kill_at_any_moment(
     parts: tuple[list[Dataset], list[Store]], proxy: Proxy, tmp_path: Path
 ) -> None:

@@ -61,6 +61,7 @@ def small(folder: Path) -> Dataset:
     return fill(folder, 1)
 
 
+@pytest.mark.timeout(300)
 def test_a_dataset_eight_times_the_disk(tiny: Path, tmp_path: Path) -> None:
     """The disk is full long before its capacity: writes fail and are counted, reads do not."""
     dataset = fill(tmp_path / "data", 31)

@@ -160,6 +160,7 @@ def read(node: Node, dataset: str, bound_s: float, journal: Journal, reads: int)
     return done
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("after", "bound_s"), [("300ms", REVALIDATE_S), ("1h", 3600.0)])
 def test_readers_never_see_a_mixed_or_an_old_version(
     fresh: BlobContainer, after: str, bound_s: float
