@@ -63,9 +63,13 @@ pub(super) async fn at_snapshot<'a, T>(
     command: &ScanCommand,
     work: impl Fn(Arc<DatasetTable>) -> BoxFuture<'a, Result<T>>,
 ) -> Result<T> {
-    let mut attempt = 1;
-    loop {
-        let snapshot = node.datasets.resolve(command).await?;
+    let mut stale: Option<Error> = None;
+    for _ in 0..ATTEMPTS {
+        let snapshot = match (node.datasets.resolve(command).await, stale) {
+            (Ok(snapshot), _) => snapshot,
+            // Why it cannot be listed anew is told to whoever plans again.
+            (Err(error), stale) => return Err(stale.unwrap_or(error)),
+        };
         let table = node.planner.table(&snapshot).await;
         let done = match table {
             Ok(table) => work(table).await,
@@ -74,14 +78,15 @@ pub(super) async fn at_snapshot<'a, T>(
         match done {
             Err(error) if error.kind() == ErrorKind::Stale => {
                 node.datasets.outdated(command, |current| current.id == snapshot.id);
-                if command.snapshot.is_some() || attempt == ATTEMPTS {
+                if command.snapshot.is_some() {
                     return Err(error);
                 }
+                stale = Some(error);
             }
             done => return done,
         }
-        attempt += 1;
     }
+    Err(stale.unwrap_or_else(|| Error::internal("a plan was never tried")))
 }
 
 /// The schema of what `descriptor` asks for.
