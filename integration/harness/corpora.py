@@ -39,5 +39,5 @@ def is_parquet(path: Path) -> bool:
 
 def is_known(fault: str) -> bool:
     """Whether that was to be expected; of a fuzzer's file, that it is refused with good reason."""
-    name = fault.split(":")[0]
+    name = fault.split(":", maxsplit=1)[0]
     return name in KNOWN or ("fuzz" in name and "pyarrow reads it" in fault)
