@@ -5,6 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 AZURITE := azurite@3.35.0
+# A Go module whose test data are public Parquet files, good and bad.
+CORPUS := github.com/parquet-go/parquet-go@v0.32.0
 PYTHON := .venv/bin/python
 ifdef CI
 export CARGO_INCREMENTAL := 0
@@ -30,7 +32,7 @@ test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
 	cargo test --workspace --locked --quiet
 	$(MAKE) --no-print-directory e2e
 
-e2e: rust .venv/ready .node/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+e2e: rust .venv/ready .node/ready .cache/corpora/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
 	cargo build --workspace --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
@@ -64,4 +66,13 @@ rust:
 .node/ready: Makefile
 	integration/setup node
 	npm install --prefix .node --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(AZURITE)
+	touch $@
+
+.cache/corpora/ready: Makefile
+	integration/setup go
+	rm -rf $(@D)
+	mkdir -p $(@D)/$(notdir $(CORPUS))
+	GOFLAGS=-modcacherw GOMODCACHE=$(CURDIR)/.cache/go go mod download $(CORPUS)
+	cd .cache/go/$(CORPUS) && find . -name '*.parquet' -exec cp --parents {} $(CURDIR)/$(@D)/$(notdir $(CORPUS)) \;
+	rm -rf .cache/go
 	touch $@

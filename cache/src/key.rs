@@ -18,7 +18,8 @@ pub const ENCODING_VERSION: u16 = 1;
 /// One version of one object in an object store.
 ///
 /// Two equal ids name the same bytes for ever: `etag` is what the store answered for that version.
-/// Where a store gives no ETag, `etag` is empty: such an object is read, but never cached.
+/// Where a store gives none that is strong, `etag` is empty or begins with `W/`: then equal ids may
+/// name different bytes, and the object is read, but never cached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     /// Store: scheme and authority without the container, such as `azure://account`.
@@ -27,16 +28,16 @@ pub struct ObjectId {
     pub container: String,
     /// Path inside the container, unescaped, without a leading slash.
     pub path: String,
-    /// The store's ETag, as it gave it.
+    /// The store's ETag, as it gave it; a weak one may be made up of what else it said.
     pub etag: String,
     /// Size of the object in bytes.
     pub size: u64,
 }
 
 impl ObjectId {
-    /// Whether the id names one version for ever. Objects without an ETag are never cached.
+    /// Whether the id names one version for ever. Objects without a strong ETag are never cached.
     pub fn is_versioned(&self) -> bool {
-        !self.etag.is_empty()
+        !self.etag.is_empty() && !self.etag.starts_with("W/")
     }
 
     /// Appends this id's canonical bytes: every field with its length before it, so that no two

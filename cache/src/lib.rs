@@ -20,6 +20,7 @@ mod disk;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fault;
+mod guard;
 mod key;
 mod memory;
 mod meter;
@@ -28,8 +29,11 @@ mod waiters;
 
 pub use budget::{Lease, MemoryBudget};
 pub use chunk::{Chunk, Column, PIECE_ROWS};
+#[cfg(any(test, feature = "testing"))]
+pub use disk::testing as disk_testing;
 pub use disk::{DiskSettings, DiskSnapshot, DiskStore, DiskTier};
 pub use error::{Error, ErrorKind, Result};
+pub use guard::{guarded, is_guarded};
 pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
 pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};

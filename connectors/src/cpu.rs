@@ -1,12 +1,8 @@
 //! Where bytes nobody vouches for are parsed: off the I/O runtime, few at a time, panics caught.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread::available_parallelism,
-};
+use std::{sync::Arc, thread::available_parallelism};
 
-use flightcache_cache::{Error, Result};
+use flightcache_cache::{Error, Result, guarded};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 /// Runs work that burns CPU on the blocking threads of a runtime. `Clone` shares the bound.
@@ -38,7 +34,7 @@ impl Cpu {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
         let broken = Error::data(format!("{what}: its bytes cannot be decoded"));
         let task = self.runtime.spawn_blocking(move || {
-            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(broken));
+            let result = guarded(work).unwrap_or(Err(broken));
             drop(permit);
             result
         });

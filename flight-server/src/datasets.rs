@@ -102,6 +102,35 @@ impl Datasets {
         }
     }
 
+    /// An object that `command` read turned out to be gone: see [`Dataset::outdated`].
+    pub fn outdated(
+        &self,
+        caller: &Caller,
+        command: &ScanCommand,
+        hold: impl Fn(&Snapshot) -> bool,
+    ) {
+        let dataset = match command.target() {
+            Ok(ScanTarget::Dataset(name)) => self.by_name.get(name).cloned(),
+            Ok(ScanTarget::Url(url)) => {
+                let covering = self.covering(caller, url).map(|(dataset, _)| Arc::clone(dataset));
+                covering.or_else(|| self.ad_hoc.get(url))
+            }
+            Err(_) => None,
+        };
+        if let Some(dataset) = dataset {
+            dataset.outdated(hold);
+        }
+    }
+
+    /// The innermost dataset that `caller` may read and that covers `url`, and the path in it.
+    fn covering(&self, caller: &Caller, url: &str) -> Option<(&Arc<Dataset>, String)> {
+        self.by_name
+            .values()
+            .filter(|dataset| caller.may_read(dataset.name()))
+            .filter_map(|dataset| Some((dataset, dataset.under(url)?)))
+            .max_by_key(|(dataset, _)| dataset.location().path.len())
+    }
+
     fn target(
         &self,
         caller: &Caller,
@@ -111,13 +140,7 @@ impl Datasets {
             ScanTarget::Dataset(name) => return Ok((Arc::clone(self.get(caller, name)?), None)),
             ScanTarget::Url(url) => url,
         };
-        let covering = self
-            .by_name
-            .values()
-            .filter(|dataset| caller.may_read(dataset.name()))
-            .filter_map(|dataset| Some((dataset, dataset.under(url)?)))
-            .max_by_key(|(dataset, _)| dataset.location().path.len());
-        if let Some((dataset, path)) = covering {
+        if let Some((dataset, path)) = self.covering(caller, url) {
             let dataset = caller.decide(dataset.name(), Some(dataset), unserved)?;
             return Ok((Arc::clone(dataset), Some(path)));
         }

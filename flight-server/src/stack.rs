@@ -67,8 +67,11 @@ impl Stack {
         latencies: &Latencies,
     ) -> Result<Self> {
         let origin = Arc::new(OriginCounters::default());
-        let stores =
-            Stores::new(config.stores.clone(), config.origin.clone(), Arc::clone(&origin))?;
+        let mut limits = config.origin.clone();
+        // What cannot fit even when nothing else is there would take the room of all others.
+        let room = config.cache.memory.saturating_add(config.cache.headroom());
+        limits.max_fragment_bytes = limits.max_fragment_bytes.min(room);
+        let stores = Stores::new(config.stores.clone(), limits, Arc::clone(&origin))?;
         let stores = Arc::new(stores);
         if let Some(Embedded { prefix, store }) = embedded {
             stores.register(&prefix, store);

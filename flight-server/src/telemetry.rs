@@ -1,8 +1,8 @@
 //! Where log lines go and what they look like.
 
-use std::io;
+use std::{io, panic, thread};
 
-use flightcache_cache::{Error, Result};
+use flightcache_cache::{Error, Result, is_guarded};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// What is logged where nothing says otherwise.
@@ -18,9 +18,22 @@ pub fn init(filter: Option<&str>, terminal: bool) -> Result<()> {
     let filter = parse_filter(filter.unwrap_or(DEFAULT_FILTER))?;
     let text = terminal.then(|| fmt::layer().with_writer(io::stderr));
     let json = (!terminal).then(|| fmt::layer().json().flatten_event(true).with_writer(io::stderr));
+    panic::set_hook(Box::new(log_panic));
     tracing_subscriber::registry().with(filter).with(text).with(json).try_init().map_err(|error| {
         Error::internal("the process logs already, start it once").with_source(error)
     })
+}
+
+/// A panic of a decoder on bytes it does not expect becomes an error, which is logged where it is
+/// handled. Any other one is our bug. Its message is left out where it may quote data.
+fn log_panic(panic: &panic::PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    if is_guarded() {
+        return tracing::debug!(at, "a decoder panicked");
+    }
+    let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or_default();
+    let thread = thread::current();
+    tracing::error!(at, thread = thread.name(), message, "panicked");
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter> {

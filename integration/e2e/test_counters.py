@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from harness.cachefiles import overwrite
 from harness.node import Dataset, Node, Store, serving, store
 from harness.process import poll
 from harness.proxy import Proxy, proxied
@@ -196,20 +197,20 @@ def test_damaged_cache_files_are_misses(
 
 
 def spoil(files: list[Path], damage: str) -> None:
-    """Damage the larger half of the files, in place as a bad disk would."""
+    """Damage the larger half of the files."""
     large = files[len(files) // 2 :]
     if damage == "swap":
         for one, other in zip(large[::2], large[1::2], strict=False):
             first, second = one.read_bytes(), other.read_bytes()
-            one.write_bytes(second)
-            other.write_bytes(first)
+            overwrite(one, second)
+            overwrite(other, first)
         return
     for path in large:
         data = bytearray(path.read_bytes())
         if damage == "flip":
             data[len(data) // 2] ^= 0x40
-        path.write_bytes(
-            b"" if damage == "empty" else data[: len(data) // 2] if damage == "cut" else data
+        overwrite(
+            path, b"" if damage == "empty" else data[: len(data) // 2] if damage == "cut" else data
         )
 
 

@@ -28,13 +28,14 @@ const SKIPPED: [&str; 9] = [
 ];
 
 /// Which of our crates each crate may depend on: arrows point one way.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("cache", &[]),
     ("protocol", &["cache"]),
     ("connectors", &["cache"]),
     ("planner", &["cache", "connectors", "protocol"]),
     ("flight-server", &["cache", "connectors", "planner", "protocol"]),
     ("integration", &["flight-server"]),
+    ("fuzz", &["cache", "protocol"]),
 ];
 
 /// Packages, and every package whose name goes on after a hyphen, that only some crates name.

@@ -15,6 +15,7 @@ use datafusion::{
     physical_optimizer::pruning::PruningPredicateBuilder,
     physical_plan::metrics::{Count, ExecutionPlanMetricsSet},
 };
+use flightcache_cache::guarded;
 use flightcache_connectors::Footer;
 
 use crate::predicate::prunable;
@@ -26,15 +27,21 @@ pub(crate) fn row_groups(
     predicate: Option<&Arc<dyn PhysicalExpr>>,
     range: Range<u32>,
 ) -> Vec<u32> {
-    let metadata = &footer.metadata;
-    let groups = metadata.row_groups();
-    let range = range.start..range.end.min(groups.len() as u32);
+    let groups = footer.metadata.num_row_groups();
+    let range = range.start..range.end.min(groups as u32);
     let Some(predicate) = predicate else { return range.collect() };
     if never_true(predicate) {
         return Vec::new();
     }
     let Some(predicate) = prunable(predicate, &footer.schema) else { return range.collect() };
+    // Statistics of a broken file may make DataFusion panic; a hint that fails drops nothing.
+    let kept = guarded(|| may_match(footer, &predicate, range.clone()));
+    kept.unwrap_or_else(|| range.collect())
+}
 
+fn may_match(footer: &Footer, predicate: &Arc<dyn PhysicalExpr>, range: Range<u32>) -> Vec<u32> {
+    let metadata = &footer.metadata;
+    let groups = metadata.row_groups();
     let mut plan = ParquetAccessPlan::new_none(groups.len());
     for row_group in range {
         plan.scan(row_group as usize);
@@ -46,11 +53,11 @@ pub(crate) fn row_groups(
     let statistics = PruningPredicateBuilder::new()
         .with_file_schema(Arc::clone(&footer.schema))
         .with_error_counter(&errors)
-        .build(Arc::clone(&predicate));
+        .build(Arc::clone(predicate));
     if let Some(statistics) = statistics {
         filter.prune_by_statistics(&footer.schema, parquet_schema, groups, &statistics, &metrics);
     }
-    let plan = PagePruningAccessPlanFilter::new(&predicate, Arc::clone(&footer.schema))
+    let plan = PagePruningAccessPlanFilter::new(predicate, Arc::clone(&footer.schema))
         .prune_plan_with_page_index(
             filter.build(),
             &footer.schema,

@@ -1,11 +1,15 @@
 //! A dataset at one snapshot: its schema, and its objects cut into splits.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use datafusion::{common::ScalarValue, datasource::table_schema::TableSchema};
 use flightcache_cache::{Error, Result};
 use flightcache_connectors::{Footer, Footers, Object, Snapshot, SplitRange, splits};
 use futures::{StreamExt, TryStreamExt, stream};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{partition::Partitions, schema::SchemaUnion};
 
@@ -66,6 +70,14 @@ impl DatasetTable {
     /// Every column, partition columns last.
     pub fn schema(&self) -> &arrow::datatypes::SchemaRef {
         self.schema.table_schema()
+    }
+
+    /// A digest of the schema, the same on every node: tables that share it mean the same by the
+    /// same command.
+    pub fn schema_digest(&self) -> u64 {
+        let mut hasher = Xxh3::new();
+        self.schema().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Rows over all objects.

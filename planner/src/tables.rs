@@ -19,7 +19,7 @@ type Entry = Arc<OnceCell<Arc<DatasetTable>>>;
 /// The tables of recent snapshots, each built once however many ask for it together.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    entries: Cache<(String, Arc<ObjectId>, Arc<ObjectId>), Entry>,
+    entries: Cache<(String, usize, Arc<ObjectId>, Arc<ObjectId>), Entry>,
 }
 
 impl Default for Tables {
@@ -37,9 +37,11 @@ impl Tables {
     ) -> Result<Arc<DatasetTable>> {
         let first = snapshot.objects.first().ok_or_else(|| Error::not_found("empty snapshot"))?;
         let last = snapshot.objects.last().unwrap_or(first);
-        // An id stays when a snapshot is restricted to a folder; first and last path tell those
-        // apart, since paths are sorted and a folder's lie together.
-        let key = (snapshot.id.clone(), Arc::clone(&first.id), Arc::clone(&last.id));
+        // An id stays when a snapshot is restricted to a folder. First and last path tell those
+        // apart, since paths are sorted and a folder's lie together; but for a file of the
+        // folder's own name, which others may part from it: hence the number.
+        let number = snapshot.objects.len();
+        let key = (snapshot.id.clone(), number, Arc::clone(&first.id), Arc::clone(&last.id));
         let entry = self.entries.get_with(key, Entry::default);
         let table = entry
             .get_or_try_init(|| async {

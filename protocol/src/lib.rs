@@ -13,6 +13,8 @@ mod action;
 mod command;
 mod metadata;
 mod stats;
+#[doc(hidden)]
+pub mod testing;
 mod ticket;
 
 pub use action::{
@@ -23,3 +25,6 @@ pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, Stats};
 pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit};
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,9 @@ pub struct Ticket {
     /// Rows to return at most from this endpoint; the command's own limit is for all endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Digest of the schema that the command was planned against: where the snapshot is no longer
+    /// known, the split may be read at another one of the same schema that has its object version.
+    pub schema: u64,
     /// When the ticket ends, in milliseconds since the Unix epoch.
     pub expires_ms: u64,
 }
@@ -172,7 +175,14 @@ mod tests {
         };
         let command = ScanCommand::dataset("lineitem");
         let principal = Some("spark-1".to_owned());
-        Ticket { command, principal, split: Some(split), limit: Some(5), expires_ms: 1_000 }
+        Ticket {
+            command,
+            principal,
+            split: Some(split),
+            limit: Some(5),
+            schema: 7,
+            expires_ms: 1_000,
+        }
     }
 
     #[test]

@@ -10,16 +10,21 @@
 //! ```
 //!
 //! A file is written to a temporary name and renamed, never changed, and leaves by unlink alone, so
-//! whoever has it mapped keeps what it maps; its blocks are free once the last map is gone. Every
-//! read verifies the checksum and the key. Nothing that goes wrong here fails a read: it is a miss,
+//! whoever has it mapped keeps what it maps; its blocks are free once the last map is gone. A file
+//! that somebody else cut short while we have it mapped would end the process (SIGBUS): files are
+//! read-only, the folder is locked, and nobody but the store has any business in it. Every read
+//! verifies the checksum and the key. Nothing that goes wrong here fails a read: it is a miss,
 //! and a counter says so.
 
 mod counters;
 mod folder;
 mod format;
 mod index;
+mod lock;
 mod payload;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tier;
 
 pub use counters::DiskSnapshot;

@@ -4,10 +4,7 @@
 //! kept. Neither direction copies values: buffers are written from where they lie, and a decoded
 //! array points into the mapped file.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
@@ -22,7 +19,7 @@ use arrow_ipc::{
 };
 use bytes::Bytes;
 
-use crate::{Chunk, Column, Error, Result};
+use crate::{Chunk, Column, Error, Result, guarded};
 
 type ArrowResult<T> = std::result::Result<T, ArrowError>;
 
@@ -103,6 +100,5 @@ fn decode_stream(mut stream: Buffer) -> ArrowResult<(SchemaRef, Vec<ArrayRef>)> 
 
 /// Runs `step`, which may panic on bytes or types it does not expect.
 fn guard<T>(step: impl FnOnce() -> ArrowResult<T>) -> ArrowResult<T> {
-    catch_unwind(AssertUnwindSafe(step))
-        .unwrap_or_else(|_| Err(ArrowError::IpcError("arrow panicked".to_owned())))
+    guarded(step).unwrap_or_else(|| Err(ArrowError::IpcError("arrow panicked".to_owned())))
 }

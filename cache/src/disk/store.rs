@@ -179,26 +179,26 @@ impl Inner {
     }
 
     fn read(&self, keys: &[ChunkKey]) -> Vec<Option<Chunk>> {
-        // All are mapped before the first is verified, so that the kernel reads ahead of us.
-        let maps: Vec<_> = keys
+        // All are opened before the first is verified, so that the kernel reads ahead of us.
+        let files: Vec<_> = keys
             .iter()
             .map(|key| {
                 let digest = key.digest();
-                self.map(digest).map(|file| (digest, file))
+                self.open_chunk(digest).map(|file| (digest, file))
             })
             .collect();
         keys.iter()
-            .zip(maps)
-            .map(|(key, map)| map.and_then(|(digest, file)| self.decode(key, digest, &file)))
+            .zip(files)
+            .map(|(key, file)| file.and_then(|(digest, file)| self.decode(key, digest, &file)))
             .collect()
     }
 
-    fn map(&self, digest: u128) -> Option<Bytes> {
+    fn open_chunk(&self, digest: u128) -> Option<Bytes> {
         if !self.index.is_ready(digest) {
             return None;
         }
         self.folder
-            .map(digest)
+            .open_chunk(digest)
             .inspect_err(|error| {
                 if error.kind() == io::ErrorKind::NotFound {
                     self.index.remove(digest);
@@ -246,6 +246,7 @@ impl Inner {
         };
         if let Err(error) = self.folder.write(digest, &head, &payload) {
             self.index.remove(digest);
+            self.index.settle();
             count(&self.counters.write_errors);
             return self.warn(&error);
         }

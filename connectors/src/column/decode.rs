@@ -14,14 +14,10 @@ use arrow::{
     buffer::{Buffer, NullBuffer},
 };
 use flightcache_cache::{Column, Error, PIECE_ROWS, Result};
-use parquet::{
-    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
-    column::page::PageReader,
-    file::reader::SerializedPageReader,
-};
+use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 
-use super::pieces::Pieces;
-use crate::footer::{Footer, parse::broken};
+use super::{pages, pieces::Pieces};
+use crate::footer::{Footer, estimate_bytes, parse::broken};
 
 /// A decoded column stays below this, because a cache file does.
 const MAX_COLUMN_BYTES: u64 = 2 << 30;
@@ -92,23 +88,13 @@ impl Job {
         Column::try_new(Arc::clone(field), arrays).map_err(|error| self.broken(&error))
     }
 
-    /// Refuses pages with more values than the footer admits: what they would expand to was
-    /// bounded by the footer's word.
+    /// Refuses pages that do not keep to what the footer says, by which the fill was bounded.
     fn check_pages(&self, pieces: &Pieces) -> Result<()> {
         let group = self.footer.row_group(self.row_group)?;
         let leaves = self.footer.leaves.get(self.column as usize).cloned().unwrap_or_default();
+        let estimate = estimate_bytes(&self.footer, self.row_group, &[self.column]);
         for chunk in group.columns().get(leaves).unwrap_or_default() {
-            let broken = |error| self.broken(&error);
-            let pieces = Arc::new(pieces.clone());
-            let mut pages = SerializedPageReader::new(pieces, chunk, 0, None).map_err(broken)?;
-            let mut left = usize::try_from(chunk.num_values()).unwrap_or(0);
-            while let Some(page) = pages.peek_next_page().map_err(broken)? {
-                let values = if page.is_dict { 0 } else { page.num_levels.unwrap_or(0) };
-                left = left.checked_sub(values).ok_or_else(|| {
-                    self.broken(&format!("has more than {} values", chunk.num_values()))
-                })?;
-                pages.skip_next_page().map_err(broken)?;
-            }
+            pages::check(chunk, pieces, estimate).map_err(|wrong| self.broken(&wrong))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod decode;
 mod origin;
+mod pages;
 mod pieces;
 
 pub use origin::ParquetOrigin;

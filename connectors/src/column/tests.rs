@@ -23,7 +23,10 @@ use parquet::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
     },
     basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel},
-    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
+    file::{
+        metadata::ParquetMetaDataReader,
+        properties::{EnabledStatistics, WriterProperties, WriterVersion},
+    },
 };
 
 use crate::{
@@ -306,6 +309,88 @@ async fn expansion_is_bounded() {
         let error = world.origin.fetch(&request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Data);
         assert!(error.message().contains("mem://bucket"), "{error}");
+    }
+}
+
+/// `value` as Thrift writes it, padded to `length` bytes.
+fn varint(value: u64, length: usize) -> Vec<u8> {
+    let mut left = value << 1;
+    let mut bytes: Vec<u8> = std::iter::repeat_with(|| {
+        let byte = left as u8 | 0x80;
+        left >>= 7;
+        byte
+    })
+    .take(length)
+    .collect();
+    bytes[length - 1] &= 0x7F;
+    bytes
+}
+
+/// A file of one page of `codec` which holds 100 MB of zeros, and says that it is a few bytes.
+fn bomb(codec: Compression) -> Vec<u8> {
+    let zeros = BinaryArray::from_vec(vec![&vec![0; 100_000_000]]);
+    let properties = WriterProperties::builder()
+        .set_compression(codec)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None);
+    let mut file = write(
+        &RecordBatch::try_from_iter([("b", Arc::new(zeros) as ArrayRef)]).unwrap(),
+        properties.build(),
+    )
+    .to_vec();
+    // A length of four bytes, then the value.
+    let (page, said) = (100_000_004, varint(100_000_004, 4));
+    let places: Vec<_> = (0..file.len() - 4).filter(|at| file[*at..at + 4] == said).collect();
+    assert_eq!(places.len(), 1, "{page}");
+    file[places[0]..places[0] + 4].copy_from_slice(&varint(50, 4));
+    let meta = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(file.clone())).unwrap();
+    let claimed = meta.row_group(0).column(0).uncompressed_size() as u64;
+    for at in 0..file.len() - 4 {
+        if file[at..at + 4] == varint(claimed, 4) {
+            file[at..at + 4].copy_from_slice(&varint(70, 4));
+        }
+    }
+    file
+}
+
+#[tokio::test]
+async fn a_page_gives_no_more_than_it_claims() {
+    let gzip = Compression::GZIP(GzipLevel::default());
+    let brotli = Compression::BROTLI(BrotliLevel::default());
+    for codec in [gzip, brotli, Compression::SNAPPY, Compression::LZ4_RAW, Compression::LZ4] {
+        let world = World::new(impatient());
+        let id = world.object("bomb", bomb(codec)).await;
+        let footer = world.footers.get(&id).await.unwrap();
+        assert!(crate::estimate_bytes(&footer, 0, &[0]) < 1000);
+        let request = FetchRequest::columns(id, 0, &[0]);
+        let error = world.origin.fetch(&request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "{codec}: {error}");
+        if matches!(codec, Compression::GZIP(_) | Compression::BROTLI(_)) {
+            assert!(error.message().contains("gives more than the 50 bytes"), "{codec}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_claims_no_more_than_it_can_give() {
+    let ints: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300_000));
+    let batch = RecordBatch::try_from_iter([("i", ints)]).unwrap();
+    for codec in
+        [Compression::SNAPPY, Compression::LZ4_RAW, Compression::ZSTD(ZstdLevel::default())]
+    {
+        let properties = WriterProperties::builder()
+            .set_compression(codec)
+            .set_dictionary_enabled(false)
+            .set_data_page_size_limit(1 << 30)
+            .set_data_page_row_count_limit(1 << 30)
+            .set_statistics_enabled(EnabledStatistics::None);
+        let mut file = write(&batch, properties.build()).to_vec();
+        let at = (0..file.len()).find(|at| file[*at..at + 4] == varint(2_400_000, 4)).unwrap();
+        file[at..at + 4].copy_from_slice(&varint(130_000_000, 4));
+        let world = World::new(impatient());
+        let id = world.object("t", file).await;
+        let error = world.origin.fetch(&FetchRequest::columns(id, 0, &[0])).await.unwrap_err();
+        assert!(error.message().contains("claims 130000000 bytes"), "{codec}: {error}");
     }
 }
 

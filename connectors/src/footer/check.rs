@@ -10,16 +10,11 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 /// `Data` naming the object and the claim.
 pub(crate) fn check(metadata: &ParquetMetaData, object: &ObjectId, max_bytes: u64) -> Result<()> {
     let wrong = |claim: String| Error::data(format!("object {object}: footer claims {claim}"));
-    let file_rows = metadata.file_metadata().num_rows();
     let columns = metadata.file_metadata().schema_descr().num_columns();
     for (ordinal, group) in metadata.row_groups().iter().enumerate() {
         let rows = group.num_rows();
         if u64::try_from(rows).is_ok_and(|rows| rows / 8 > max_bytes) || rows < 0 {
             return Err(wrong(format!("{rows} rows in row group {ordinal}")));
-        }
-        // The decoder sizes its batches by the file's count.
-        if rows > file_rows {
-            return Err(wrong(format!("{rows} rows in row group {ordinal}, {file_rows} in all")));
         }
         if group.num_columns() != columns {
             let found = group.num_columns();

@@ -13,6 +13,7 @@ mod estimate;
 mod origin;
 pub(crate) mod parse;
 mod plain;
+pub(crate) mod thrift;
 
 use std::{fmt, ops::Range, sync::Arc};
 

@@ -7,8 +7,8 @@ use flightcache_cache::{Error, ObjectId, Result};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     file::metadata::{
-        ColumnChunkMetaData, FooterTail, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
-        RowGroupMetaData,
+        ColumnChunkMetaData, FileMetaData, FooterTail, PageIndexPolicy, ParquetMetaData,
+        ParquetMetaDataBuilder, ParquetMetaDataReader, RowGroupMetaData,
     },
 };
 
@@ -97,14 +97,15 @@ pub(crate) fn parse(object: &Arc<ObjectId>, tail: Bytes, max_bytes: u64) -> Resu
     let indexed = parse_metadata(object, &tail, PageIndexPolicy::Optional);
     let metadata = indexed.or_else(|_| parse_metadata(object, &tail, PageIndexPolicy::Skip))?;
     check(&metadata, object, max_bytes)?;
-    let metadata = Arc::new(metadata);
+    let metadata = Arc::new(with_rows(metadata));
     let broken = |error| broken(object, &error);
-    let reader = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new());
+    let decoded = without_indexes(&metadata);
+    let reader = ArrowReaderMetadata::try_new(Arc::clone(&decoded), ArrowReaderOptions::new());
     let mut reader = reader.map_err(broken)?;
     let schema = plain_schema(reader.schema());
     if !Arc::ptr_eq(&schema, reader.schema()) {
         let options = ArrowReaderOptions::new().with_schema(schema);
-        reader = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options).map_err(broken)?;
+        reader = ArrowReaderMetadata::try_new(Arc::clone(&decoded), options).map_err(broken)?;
     }
     let schema = Arc::clone(reader.schema());
     let leaves = leaves(&metadata);
@@ -112,9 +113,47 @@ pub(crate) fn parse(object: &Arc<ObjectId>, tail: Bytes, max_bytes: u64) -> Resu
         return Err(Error::data(format!("object {object} has columns without values")));
     }
     let whole = (tail.len() as u64 == object.size).then_some(tail);
-    let bytes =
-        metadata.memory_size() + schema.fields().size() + whole.as_ref().map_or(0, Bytes::len);
+    let own = if Arc::ptr_eq(&metadata, &decoded) { 0 } else { decoded.memory_size() };
+    let bytes = metadata.memory_size()
+        + own
+        + schema.fields().size()
+        + whole.as_ref().map_or(0, Bytes::len);
     Ok(Footer { object: Arc::clone(object), metadata, schema, bytes, reader, leaves, whole })
+}
+
+/// `metadata` with as many rows as its row groups have: some writers give another number, and the
+/// decoder sizes its batches by it.
+fn with_rows(metadata: ParquetMetaData) -> ParquetMetaData {
+    let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
+    let rows = rows.fold(0_i64, i64::saturating_add);
+    let file = metadata.file_metadata();
+    if file.num_rows() == rows {
+        return metadata;
+    }
+    let file = FileMetaData::new(
+        file.version(),
+        rows,
+        file.created_by().map(str::to_owned),
+        file.key_value_metadata().cloned(),
+        file.schema_descr_ptr(),
+        file.column_orders().cloned(),
+    );
+    let mut old = metadata.into_builder();
+    ParquetMetaDataBuilder::new(file)
+        .set_column_index(old.take_column_index())
+        .set_offset_index(old.take_offset_index())
+        .set_row_groups(old.take_row_groups())
+        .build()
+}
+
+/// What the decoder goes by: page indexes only prune, since one that is wrong would have it read
+/// other pages than lie in the column, or the same ones twice.
+fn without_indexes(metadata: &Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
+    if metadata.offset_index().is_none() && metadata.column_index().is_none() {
+        return Arc::clone(metadata);
+    }
+    let builder = ParquetMetaData::clone(metadata).into_builder();
+    Arc::new(builder.set_offset_index(None).set_column_index(None).build())
 }
 
 /// Bytes of a column chunk that was checked.

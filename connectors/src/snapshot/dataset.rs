@@ -26,11 +26,17 @@ const RECENT_IDLE: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Dataset {
     name: String,
-    url: String,
-    location: Location,
     revalidate_after: Duration,
     stores: Arc<Stores>,
-    state: Arc<Mutex<State>>,
+    listings: Arc<Listings>,
+}
+
+/// What is listed, and what the listings gave.
+#[derive(Debug)]
+struct Listings {
+    url: String,
+    location: Location,
+    state: Mutex<State>,
 }
 
 type Listing = Shared<BoxFuture<'static, Result<Arc<Snapshot>>>>;
@@ -39,10 +45,14 @@ type Listing = Shared<BoxFuture<'static, Result<Arc<Snapshot>>>>;
 struct State {
     /// The newest snapshot and when its listing began.
     current: Option<(Instant, Arc<Snapshot>)>,
+    /// Listings that began earlier are of no use: they may show what is known to be gone.
+    not_before: Option<Instant>,
     /// Snapshots and when each was last asked for, the latest first.
     recent: VecDeque<(Arc<Snapshot>, Instant)>,
-    /// The listing that callers join, and when it began.
+    /// The listing in flight, and when it began.
     running: Option<(Instant, Listing)>,
+    /// The listing that begins once that one has ended, for callers whom it is too old for.
+    next: Option<Listing>,
 }
 
 impl Dataset {
@@ -59,8 +69,8 @@ impl Dataset {
     ) -> Result<Self> {
         let (name, url) = (name.into(), url.into());
         let location = stores.locate(&url)?;
-        let state = Arc::default();
-        Ok(Self { name, url: redact(&url), location, revalidate_after, stores, state })
+        let listings = Listings { url: redact(&url), location, state: Mutex::default() };
+        Ok(Self { name, revalidate_after, stores, listings: Arc::new(listings) })
     }
 
     /// The dataset's name.
@@ -70,19 +80,19 @@ impl Dataset {
 
     /// The dataset's URL.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.listings.url
     }
 
     /// Where the URL points.
     pub fn location(&self) -> &Location {
-        &self.location
+        &self.listings.location
     }
 
     /// The path in the container that `url` names, if it is this dataset's prefix or lies under
     /// it, whatever its spelling: what [`Snapshot::restrict`] takes.
     pub fn under(&self, url: &str) -> Option<String> {
         let Location { store, path, .. } = self.stores.locate(url).ok()?;
-        let own = &self.location;
+        let own = self.location();
         let same = store.name() == own.store.name() && store.container() == own.store.container();
         (same && is_under(&path, &own.path)).then_some(path)
     }
@@ -95,13 +105,13 @@ impl Dataset {
     /// an older snapshot is never given in its place.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
         let listing = {
-            let mut state = lock(&self.state);
+            let mut state = self.listings.lock();
             if let Some((began, snapshot)) = &state.current
                 && began.elapsed() < self.revalidate_after
             {
                 return Ok(Arc::clone(snapshot));
             }
-            self.join(&mut state)
+            self.listings.join(&mut state, self.revalidate_after)
         };
         listing.await
     }
@@ -112,11 +122,11 @@ impl Dataset {
     /// `Stale` naming the id if it is none of these; what [`snapshot`](Self::snapshot) fails with.
     pub async fn pinned(&self, id: &str) -> Result<Arc<Snapshot>> {
         let listing = {
-            let mut state = lock(&self.state);
+            let mut state = self.listings.lock();
             if let Some(snapshot) = state.recent(id) {
                 return Ok(snapshot);
             }
-            self.join(&mut state)
+            self.listings.join(&mut state, Duration::ZERO)
         };
         let snapshot = listing.await?;
         if snapshot.id == id {
@@ -131,35 +141,85 @@ impl Dataset {
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
     pub async fn refresh(&self) -> Result<Arc<Snapshot>> {
-        let listing = self.start(&mut lock(&self.state));
+        let listing = self.listings.join(&mut self.listings.lock(), Duration::ZERO);
         listing.await
     }
 
-    fn join(&self, state: &mut State) -> Listing {
-        match &state.running {
-            Some((_, listing)) => listing.clone(),
-            None => self.start(state),
+    /// An object turned out to be gone that snapshots which `hold` it still show: if the current
+    /// one does, or there is none yet, the next caller is given a listing that begins from here
+    /// on. So whoever is told to plan again can.
+    pub fn outdated(&self, hold: impl Fn(&Snapshot) -> bool) {
+        let mut state = self.listings.lock();
+        if state.current.as_ref().is_none_or(|(_, current)| hold(current)) {
+            state.current = None;
+            state.not_before = Some(Instant::now());
         }
-    }
-
-    /// Starts a listing that survives its callers.
-    fn start(&self, state: &mut State) -> Listing {
-        let began = Instant::now();
-        let (location, url) = (self.location.clone(), self.url.clone());
-        let shared = Arc::clone(&self.state);
-        let task = tokio::spawn(async move {
-            let done = Done { state: shared, began };
-            let snapshot = listing::list(&location, &url).await?;
-            Ok(done.publish(snapshot))
-        });
-        let broke = |_| Err(Error::internal("a listing ended without an answer"));
-        let listing = async move { task.await.unwrap_or_else(broke) }.boxed().shared();
-        state.running = Some((began, listing.clone()));
-        listing
     }
 }
 
+impl Listings {
+    /// A listing that began at most `max_age` ago: the one in flight, or one that callers share
+    /// and that begins when that has ended, so that two are never in flight.
+    fn join(self: &Arc<Self>, state: &mut State, max_age: Duration) -> Listing {
+        match (&state.running, &state.next) {
+            (Some((began, running)), _) if began.elapsed() < max_age && state.is_of_use(*began) => {
+                running.clone()
+            }
+            (_, Some(next)) => next.clone(),
+            (Some((_, running)), None) => {
+                let next = self.after(running.clone());
+                state.next = Some(next.clone());
+                next
+            }
+            (None, None) => self.start(state),
+        }
+    }
+
+    /// A listing that begins once `running` has ended.
+    fn after(self: &Arc<Self>, running: Listing) -> Listing {
+        let listings = Arc::clone(self);
+        share(async move {
+            // Why it failed is told to those who waited for it.
+            let _ = running.await;
+            let listing = {
+                let mut state = listings.lock();
+                state.next = None;
+                listings.start(&mut state)
+            };
+            listing.await
+        })
+    }
+
+    /// Starts a listing that survives its callers.
+    fn start(self: &Arc<Self>, state: &mut State) -> Listing {
+        let began = Instant::now();
+        let listings = Arc::clone(self);
+        let listing = share(async move {
+            let done = Done { listings: Arc::clone(&listings), began };
+            let snapshot = listing::list(&listings.location, &listings.url).await?;
+            Ok(done.publish(snapshot))
+        });
+        state.running = Some((began, listing.clone()));
+        listing
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs `work` detached, for any number of callers.
+fn share(work: impl Future<Output = Result<Arc<Snapshot>>> + Send + 'static) -> Listing {
+    let task = tokio::spawn(work);
+    let broke = |_| Err(Error::internal("a listing ended without an answer"));
+    async move { task.await.unwrap_or_else(broke) }.boxed().shared()
+}
+
 impl State {
+    fn is_of_use(&self, began: Instant) -> bool {
+        self.not_before.is_none_or(|earliest| began >= earliest)
+    }
+
     fn recent(&mut self, id: &str) -> Option<Arc<Snapshot>> {
         let now = Instant::now();
         self.recent.retain(|(_, used)| now.duration_since(*used) < RECENT_IDLE);
@@ -175,20 +235,21 @@ impl State {
 
 /// Ends a listing, also one that failed or panicked, so that the next caller starts another.
 struct Done {
-    state: Arc<Mutex<State>>,
+    listings: Arc<Listings>,
     began: Instant,
 }
 
 impl Done {
     fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let mut state = lock(&self.state);
+        let mut state = self.listings.lock();
         let snapshot = state.recent(&snapshot.id).unwrap_or_else(|| {
             let snapshot = Arc::new(snapshot);
             state.recent.push_front((Arc::clone(&snapshot), Instant::now()));
             state.recent.truncate(RECENT_SNAPSHOTS);
             snapshot
         });
-        if state.current.as_ref().is_none_or(|(began, _)| *began <= self.began) {
+        let newest = state.current.as_ref().is_none_or(|(began, _)| *began <= self.began);
+        if newest && state.is_of_use(self.began) {
             state.current = Some((self.began, Arc::clone(&snapshot)));
         }
         snapshot
@@ -197,13 +258,9 @@ impl Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let mut state = self.listings.lock();
         if state.running.as_ref().is_some_and(|(began, _)| *began == self.began) {
             state.running = None;
         }
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,8 +17,8 @@ const ID_CHARS: usize = 32;
 /// One version of one object of a dataset. `Clone` is cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// The version. Its `etag` is empty where the store gives none, or only a weak one: such an
-    /// object may change unseen, and must not be cached.
+    /// The version. Its `etag` is weak where the store gives none that is strong: such an object
+    /// may change unseen, and must not be cached.
     pub id: Arc<ObjectId>,
     /// When the object was written, in milliseconds since 1970 (UTC), as the store says.
     pub last_modified_ms: i64,
@@ -58,16 +58,18 @@ impl Snapshot {
         bytes.extend_from_slice(&(partition_columns.len() as u64).to_le_bytes());
         for object in &objects {
             object.id.encode(&mut bytes);
-            if !object.id.is_versioned() {
-                // The one trace of a new version that such a store gives.
-                bytes.extend_from_slice(&object.last_modified_ms.to_le_bytes());
-            }
             digest.update(&bytes);
             bytes.clear();
         }
         let id = digest.finalize().to_hex().chars().take(ID_CHARS).collect();
         let bytes = objects.iter().map(|object| object.id.size).sum();
         Self { id, objects, partition_columns, bytes, listed_at }
+    }
+
+    /// Whether the object at `path` is among the objects in the version that has `etag`.
+    pub fn holds(&self, path: &str, etag: &str) -> bool {
+        let at = self.objects.binary_search_by(|object| object.id.path.as_str().cmp(path));
+        at.ok().and_then(|at| self.objects.get(at)).is_some_and(|object| object.id.etag == etag)
     }
 
     /// The objects at `path_prefix`, which is a file or a folder of the container, as

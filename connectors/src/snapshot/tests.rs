@@ -180,6 +180,54 @@ async fn snapshots_nobody_asks_for_are_forgotten() {
     assert!(dataset.pinned(&ids[19]).await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_began_too_early_is_not_joined() {
+    // It takes a second for every object that it has found by then.
+    let config = object_store::throttle::ThrottleConfig {
+        wait_list_per_entry: Duration::from_secs(1),
+        ..Default::default()
+    };
+    let memory = object_store::memory::InMemory::new();
+    let slow = Arc::new(object_store::throttle::ThrottledStore::new(memory, config));
+    let store = Arc::clone(&slow);
+    let put = async |path: &str| store.put(&Path::from(path), "x".into()).await;
+    put("t/1").await.unwrap();
+    let stores = stores(impatient());
+    stores.register("slow://bucket", Arc::clone(&slow) as _);
+    let dataset = Dataset::new("d", "slow://bucket/t/", Duration::ZERO, stores).unwrap();
+    let dataset = Arc::new(dataset);
+    let ask = || {
+        let dataset = Arc::clone(&dataset);
+        tokio::spawn(async move { dataset.snapshot().await.unwrap().objects.len() })
+    };
+    let early = ask();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    put("t/2").await.unwrap();
+    let late: Vec<_> = (0..8).map(|_| ask()).collect();
+    for one in late {
+        assert_eq!(one.await.unwrap(), 2);
+    }
+    assert_eq!(early.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_outdated_snapshot_is_listed_anew() {
+    let world = World::new(impatient());
+    world.put("t/1", "x").await;
+    let dataset = world.dataset("mem://bucket/t/", FOREVER);
+    let old = dataset.snapshot().await.unwrap();
+    world.put("t/1", "y").await;
+    dataset.outdated(|current| current.id == "another");
+    assert_eq!(dataset.snapshot().await.unwrap().id, old.id);
+    dataset.outdated(|current| current.id == old.id);
+    let new = dataset.snapshot().await.unwrap();
+    assert_ne!(new.id, old.id);
+    dataset.outdated(|current| current.id == old.id);
+    assert_eq!(dataset.snapshot().await.unwrap().id, new.id);
+    assert_eq!(world.counts().metadata_requests, 2);
+    assert_eq!(dataset.pinned(&old.id).await.unwrap().id, old.id);
+}
+
 #[tokio::test]
 async fn the_same_objects_have_the_same_id() {
     let world = World::new(impatient());

@@ -67,7 +67,7 @@ impl fmt::Debug for Store {
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) path: String,
-    /// Empty if the store gave none that names a version.
+    /// Weak, so beginning with `W/`, if the store gave none that names a version.
     pub(crate) etag: String,
     pub(crate) size: u64,
     pub(crate) last_modified_ms: i64,
@@ -165,14 +165,13 @@ impl Store {
         let failed = |error| self.translate(&error, Action::Read, &object.to_string());
         let whole = range == (0..object.size);
         let options = GetOptions {
-            if_match: (!object.etag.is_empty()).then(|| object.etag.clone()),
+            if_match: object.is_versioned().then(|| object.etag.clone()),
             range: (!whole).then_some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
         let result = self.inner.get_opts(&parse(&object.path)?, options).await.map_err(failed)?;
-        // Some servers do not know If-Match, and an object without ETag has only its size.
-        let etag = self.etag(result.meta.e_tag.clone());
-        if result.meta.size != object.size || (etag != object.etag && !etag.is_empty()) {
+        // Some servers do not know If-Match, and some objects have no ETag.
+        if !self.is_version(&result.meta, object) {
             return Err(Error::stale(format!("{object} is another version than was listed")));
         }
         if matches!(result.payload, GetResultPayload::File(..)) {
@@ -184,20 +183,34 @@ impl Store {
     }
 
     fn listed(&self, meta: ObjectMeta) -> Listed {
+        let etag = meta.e_tag.as_deref().filter(|etag| !etag.is_empty());
+        let etag = etag.map_or_else(|| modified(&meta), |etag| self.etag(etag));
         Listed {
-            etag: self.etag(meta.e_tag),
+            etag,
             size: meta.size,
             last_modified_ms: meta.last_modified.timestamp_millis(),
             path: meta.location.into(),
         }
     }
 
-    /// The ETag in one spelling: Azure's listings leave out the quotes its other answers have.
-    /// A weak ETag names no bytes, and so counts as none.
-    fn etag(&self, etag: Option<String>) -> String {
-        let etag = etag.filter(|etag| !etag.starts_with("W/")).unwrap_or_default();
-        let bare = self.name.starts_with("azure://") && !etag.is_empty() && !etag.starts_with('"');
-        if bare { format!("\"{etag}\"") } else { etag }
+    /// Whether an answer is of that version of `object`, as far as it tells. Without a strong ETag
+    /// that is a matter of seconds: it keeps a read from mixing versions unless both were written
+    /// in one.
+    fn is_version(&self, meta: &ObjectMeta, object: &ObjectId) -> bool {
+        let same = if object.etag.starts_with(NO_ETAG) {
+            modified(meta) == object.etag
+        } else {
+            let bare = |etag: &str| etag.trim_start_matches("W/").to_owned();
+            let answered = meta.e_tag.as_deref();
+            answered.is_none_or(|etag| bare(&self.etag(etag)) == bare(&object.etag))
+        };
+        same && meta.size == object.size
+    }
+
+    /// An ETag in one spelling: Azure's listings leave out the quotes its other answers have.
+    fn etag(&self, etag: &str) -> String {
+        let bare = self.name.starts_with("azure://") && !etag.starts_with(['"', 'W']);
+        if bare { format!("\"{etag}\"") } else { etag.to_owned() }
     }
 
     fn failed(&self, error: &object_store::Error, action: Action, target: &str) -> Error {
@@ -208,6 +221,14 @@ impl Store {
     fn translate(&self, error: &object_store::Error, action: Action, target: &str) -> Error {
         fault::translate(error, action, target, &self.secrets)
     }
+}
+
+/// How the weak ETags begin that stand in for those a store does not give.
+const NO_ETAG: &str = "W/\"modified ";
+
+/// What there is to tell the versions of an object without an ETag apart.
+fn modified(meta: &ObjectMeta) -> String {
+    format!("{NO_ETAG}{}\"", meta.last_modified.timestamp_millis())
 }
 
 fn parse(path: &str) -> Result<Path> {

@@ -216,11 +216,43 @@ fn etags_have_one_spelling() {
         gatherer: Gatherer::default(),
     };
     let azure = store("azure://a");
-    assert_eq!(azure.etag(Some("0x8D".into())), "\"0x8D\"");
-    assert_eq!(azure.etag(Some("\"0x8D\"".into())), "\"0x8D\"");
-    assert_eq!(store("s3://h").etag(Some("abc".into())), "abc");
-    assert_eq!(azure.etag(Some("W/\"0x8D\"".into())), "");
-    assert_eq!(azure.etag(None), "");
+    assert_eq!(azure.etag("0x8D"), "\"0x8D\"");
+    assert_eq!(azure.etag("\"0x8D\""), "\"0x8D\"");
+    assert_eq!(store("s3://h").etag("abc"), "abc");
+    assert_eq!(azure.etag("W/\"0x8D\""), "W/\"0x8D\"");
+}
+
+#[tokio::test]
+async fn what_has_no_strong_etag_is_read_and_told_apart_as_far_as_may_be() {
+    let world = World::new(impatient());
+    let id = world.object("x", "0123456789").await;
+    let store = world.stores.of_object(&id).unwrap();
+    let meta = |etag: Option<&str>, size, seconds| ObjectMeta {
+        location: Path::from("x"),
+        last_modified: std::time::SystemTime::UNIX_EPOCH
+            .checked_add(std::time::Duration::from_secs(seconds))
+            .unwrap()
+            .into(),
+        size,
+        e_tag: etag.map(str::to_owned),
+        version: None,
+    };
+    let object =
+        |listed: Listed| ObjectId { etag: listed.etag, size: listed.size, ..(*id).clone() };
+    for etag in [None, Some(""), Some("W/\"a\"")] {
+        let listed = object(store.listed(meta(etag, 10, 7)));
+        assert!(!listed.is_versioned(), "{listed:?}");
+        assert!(store.is_version(&meta(etag, 10, 7), &listed));
+        assert!(!store.is_version(&meta(etag, 11, 7), &listed));
+        let later = store.is_version(&meta(etag, 10, 8), &listed);
+        assert_eq!(later, etag.is_some_and(|etag| !etag.is_empty()));
+        assert!(store.is_version(&meta(etag.map(|_| "\"a\""), 10, 7), &listed));
+    }
+    let weak = object(store.listed(meta(Some("W/\"a\""), 10, 7)));
+    assert!(!store.is_version(&meta(Some("W/\"b\""), 10, 7), &weak));
+    let strong = object(store.listed(meta(Some("\"a\""), 10, 7)));
+    assert!(store.is_version(&meta(None, 10, 9), &strong));
+    assert!(!store.is_version(&meta(Some("\"b\""), 10, 7), &strong));
 }
 
 #[tokio::test]

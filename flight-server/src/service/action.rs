@@ -11,7 +11,7 @@ use flightcache_protocol::{
     Action, DatasetRequest, FillFailure, RefreshReply, ScanCommand, WarmProgress, WarmReply,
     WarmRequest, WarmSummary,
 };
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use prost::Message;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -113,11 +113,9 @@ async fn warm(
         filter: request.filter,
         ..ScanCommand::default()
     };
-    let snapshot = node.datasets.resolve(caller, &command).await?;
-    let planning = Arc::clone(&node);
-    let fragments = node.on_cpu(async move {
-        let table = planning.planner.table(&snapshot).await?;
-        planning.planner.fragments(&table, &command).await
+    let fragments = info::at_snapshot(&node, caller, &command, |node, table| {
+        let command = command.clone();
+        async move { node.planner.fragments(&table, &command).await }.boxed()
     });
     let fragments = fragments.await?;
     let (sender, receiver) = mpsc::channel(1);

@@ -8,11 +8,15 @@ use arrow_flight::{
     Ticket as FlightTicket, flight_descriptor::DescriptorType,
 };
 use arrow_ipc::writer::IpcWriteOptions;
-use flightcache_cache::{Error, Result};
+use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_connectors::{Dataset, Snapshot};
-use flightcache_planner::{PlannedSplit, ScanPlan};
+use flightcache_planner::{DatasetTable, PlannedSplit, ScanPlan};
 use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket};
-use futures::{StreamExt, stream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, ready},
+    stream,
+};
 use serde::Serialize;
 use tonic::Status;
 
@@ -26,26 +30,32 @@ use crate::{
 /// Datasets that are looked at together by `ListFlights`.
 const LISTED_AT_ONCE: usize = 8;
 
+/// Times a plan is made anew because an object was overwritten while it was made.
+const ATTEMPTS: usize = 5;
+
 /// Plans the scan that `descriptor` asks for: one endpoint a split.
 pub(super) async fn plan(
     node: &Arc<Node>,
     caller: &Caller,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo> {
-    let mut command = command(&descriptor)?;
-    let snapshot = node.datasets.resolve(caller, &command).await?;
-    command.snapshot = Some(snapshot.id.clone());
-    let (planning, of, wanted) = (Arc::clone(node), Arc::clone(&snapshot), command.clone());
-    let plan = node.on_cpu(async move {
-        let table = planning.planner.table(&of).await?;
-        planning.planner.plan(&table, &wanted).await
+    let command = command(&descriptor)?;
+    let planned = at_snapshot(node, caller, &command, |node, table| {
+        let command = command.clone();
+        async move {
+            let plan = node.planner.plan(&table, &command).await?;
+            Ok((table, plan))
+        }
+        .boxed()
     });
-    let plan = plan.await?;
+    let (table, plan) = planned.await?;
+    let snapshot = table.snapshot();
     let whole = Ticket {
         limit: command.limit,
-        command,
+        command: ScanCommand { snapshot: Some(snapshot.id.clone()), ..command },
         principal: caller.principal().map(str::to_owned),
         split: None,
+        schema: table.schema_digest(),
         expires_ms: expiry(node),
     };
     let endpoints = if plan.single_endpoint {
@@ -54,7 +64,42 @@ pub(super) async fn plan(
         let splits = plan.splits.iter();
         splits.map(|split| split_endpoint(node, split, &whole)).collect::<Result<_>>()?
     };
-    info(&plan.schema, descriptor, endpoints, plan.rows, &snapshot)
+    info(&plan.schema, descriptor, endpoints, plan.rows, snapshot)
+}
+
+/// Does `work` at the snapshot that `command` reads; again at a new one, where none is pinned and
+/// an object was overwritten in between.
+pub(super) async fn at_snapshot<T: Send + 'static>(
+    node: &Arc<Node>,
+    caller: &Caller,
+    command: &ScanCommand,
+    work: impl Fn(Arc<Node>, Arc<DatasetTable>) -> BoxFuture<'static, Result<T>> + Send,
+) -> Result<T> {
+    let mut stale: Option<Error> = None;
+    for _ in 0..ATTEMPTS {
+        let snapshot = match (node.datasets.resolve(caller, command).await, stale) {
+            (Ok(snapshot), _) => snapshot,
+            // Why it cannot be listed anew is told to whoever plans again.
+            (Err(error), stale) => return Err(stale.unwrap_or(error)),
+        };
+        let (planning, of) = (Arc::clone(node), Arc::clone(&snapshot));
+        let table = node.on_cpu(async move { planning.planner.table(&of).await }).await;
+        let done = match table {
+            Ok(table) => node.on_cpu(work(Arc::clone(node), table)).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::Stale => {
+                node.datasets.outdated(caller, command, |current| current.id == snapshot.id);
+                if command.snapshot.is_some() {
+                    return Err(error);
+                }
+                stale = Some(error);
+            }
+            done => return done,
+        }
+    }
+    Err(stale.unwrap_or_else(|| Error::internal("a plan was never tried")))
 }
 
 /// The schema of what `descriptor` asks for.
@@ -64,14 +109,10 @@ pub(super) async fn schema(
     descriptor: &FlightDescriptor,
 ) -> Result<SchemaResult> {
     let command = command(descriptor)?;
-    let snapshot = node.datasets.resolve(caller, &command).await?;
-    let planning = Arc::clone(node);
-    let schema = node.on_cpu(async move {
-        let table = planning.planner.table(&snapshot).await?;
-        planning.planner.schema(&table, &command)
+    let schema = at_snapshot(node, caller, &command, |node, table| {
+        ready(node.planner.schema(&table, &command)).boxed()
     });
-    let schema = schema.await?;
-    SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
+    SchemaAsIpc::new(&*schema.await?, &IpcWriteOptions::default())
         .try_into()
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
 }

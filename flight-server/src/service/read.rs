@@ -6,9 +6,11 @@ use std::{
 };
 
 use arrow::array::RecordBatch;
-use flightcache_cache::{Error, Result};
-use flightcache_planner::{BatchStream, covered_rows};
-use futures::StreamExt;
+use flightcache_cache::{Error, ErrorKind, Result};
+use flightcache_connectors::Snapshot;
+use flightcache_planner::{BatchStream, DatasetTable, covered_rows};
+use flightcache_protocol::{ScanCommand, Ticket};
+use futures::{FutureExt, StreamExt, future::ready};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{timeout, timeout_at},
@@ -17,6 +19,7 @@ use tokio::{
 use super::{
     body::{Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
+    info::at_snapshot,
     stream::{OpenStream, Reader, Sender},
 };
 use crate::{
@@ -43,11 +46,12 @@ pub(super) async fn read(
     let ticket = node.ticket_keys.get().open(ticket, now_ms())?;
     caller.must_own(ticket.principal.as_deref())?;
     let permit = admit(&node, &reader).await?;
-    let snapshot = node.datasets.resolve(caller, &ticket.command).await?;
-    let planning = Arc::clone(&node);
+    let table = table(&node, caller, &ticket).await?;
+    let snapshot = table.snapshot().id.clone();
+    let (planning, wanted) = (Arc::clone(&node), ticket.clone());
     let scan = node.on_cpu(async move {
-        let table = planning.planner.table(&snapshot).await?;
-        planning.planner.read(&table, &ticket.command, ticket.split.as_ref(), ticket.limit)
+        let split = wanted.split.as_ref();
+        planning.planner.read(&table, &wanted.command, split, wanted.limit)
     });
     let (schema, batches) = scan.await?;
     let encoder = FlightEncoder::try_new(&schema)?;
@@ -56,9 +60,38 @@ pub(super) async fn read(
     let open = OpenStream::new(Arc::clone(&node), reader, permit);
     let pulse = open.pulse();
     let producer = Producer { node: Arc::clone(&node), encoder, sender: sender.clone(), arrived };
-    let produced = node.cpu.spawn(producer.run(batches));
+    let (reading, caller) = (Arc::clone(&node), caller.clone());
+    let produced = node.cpu.spawn(async move {
+        let end = producer.run(batches).await;
+        if end.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
+            let moved_on = |current: &Snapshot| match &ticket.split {
+                Some(split) => current.holds(&split.path, &split.etag),
+                None => current.id == snapshot,
+            };
+            reading.datasets.outdated(&caller, &ticket.command, moved_on);
+        }
+        end
+    });
     tokio::spawn(open.attend(produced, sender));
     Ok(StreamBody::response(receiver, pulse))
+}
+
+/// The table that `ticket` reads. Where its snapshot is no longer known, which one of another node
+/// or a restart makes so, or an object of it that the split does not need is gone, a split is read
+/// at the current snapshot if that has the same schema.
+async fn table(node: &Arc<Node>, caller: &Caller, ticket: &Ticket) -> Result<Arc<DatasetTable>> {
+    let planned = async {
+        let snapshot = node.datasets.resolve(caller, &ticket.command).await?;
+        let planning = Arc::clone(node);
+        node.on_cpu(async move { planning.planner.table(&snapshot).await }).await
+    };
+    let gone = match planned.await {
+        Err(error) if error.kind() == ErrorKind::Stale && ticket.split.is_some() => error,
+        planned => return planned,
+    };
+    let current = ScanCommand { snapshot: None, ..ticket.command.clone() };
+    let table = at_snapshot(node, caller, &current, |_, table| ready(Ok(table)).boxed()).await?;
+    if table.schema_digest() == ticket.schema { Ok(table) } else { Err(gone) }
 }
 
 async fn admit(node: &Node, reader: &Reader) -> Result<OwnedSemaphorePermit> {

@@ -11,7 +11,7 @@ async fn survives(tier: &DiskTier<Origin>, damage: impl FnOnce(&mut Vec<u8>), wh
     let good = fs::read(&path).unwrap();
     let mut bytes = good.clone();
     damage(&mut bytes);
-    fs::write(&path, &bytes).unwrap();
+    overwrite(&path, &bytes);
     let before = tier.store().snapshot();
     fetch(tier, &columns(&[0])).await;
     let seen = tier.store().snapshot();
@@ -33,7 +33,7 @@ async fn no_flipped_byte_is_missed() {
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
-        fs::write(&path, &bytes).unwrap();
+        overwrite(&path, &bytes);
         assert_eq!(tier.fetch(&wanted).await.unwrap(), expected, "byte {at}");
         tier.store().flush().await;
         assert_eq!(tier.store().snapshot().corrupt, at as u64 + 1, "byte {at}");
@@ -94,7 +94,7 @@ async fn a_valid_frame_around_hostile_bytes_is_a_miss() {
         payload[at] ^= 0xff;
         let payload = [arrow_buffer::Buffer::from_vec(payload)];
         let head = super::super::format::head(&key(0).encode(), 1, &payload).unwrap();
-        fs::write(&path, [&head[..], &payload[0]].concat()).unwrap();
+        overwrite(&path, &[&head[..], &payload[0]].concat());
         // A flipped value is a value: only the frame could have told. Nothing may panic.
         tier.fetch(&columns(&[0])).await.unwrap();
         tier.store().flush().await;

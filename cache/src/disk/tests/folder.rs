@@ -84,6 +84,34 @@ async fn a_folder_deleted_in_use_is_made_again() {
     assert_eq!(refused.kind(), ErrorKind::Invalid);
 }
 
+#[tokio::test]
+async fn a_folder_that_another_store_took_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cache");
+    let (_, first) = filled(&root, 2).await;
+    fs::remove_dir_all(&root).unwrap();
+    let (_, second) = filled(&root, 1).await;
+    let taken = second.store().path(&key(0));
+
+    fetch(&first, &columns(&[0, 1, 2])).await;
+    let seen = first.store().snapshot();
+    assert_eq!(seen.writes, 2, "{seen:?}");
+    assert!(seen.write_errors > 0 && seen.hits == 1, "{seen:?}");
+    first.store().evict(|_| true).await;
+    assert!(taken.exists());
+    drop(second);
+    fetch(&first, &columns(&[0, 1, 2])).await;
+    assert_eq!(first.store().snapshot().writes, 5);
+}
+
+#[tokio::test]
+async fn files_are_written_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, tier) = filled(folder.path(), 1).await;
+    let file = fs::metadata(tier.store().path(&key(0))).unwrap();
+    assert!(file.permissions().readonly());
+}
+
 /// A file where the folder should be stands for every disk that refuses: it does so for root too.
 #[tokio::test]
 async fn a_disk_that_refuses_fails_no_read_and_is_used_again_when_it_recovers() {

@@ -2,6 +2,7 @@
 
 mod damage;
 mod folder;
+mod properties;
 mod round_trip;
 mod tier;
 
@@ -55,6 +56,12 @@ async fn filled(folder: &Path, columns_held: u32) -> (Origin, DiskTier<Origin>) 
     fetch(&tier, &columns(&(0..columns_held).collect::<Vec<_>>())).await;
     assert_eq!(tier.store().snapshot().writes, u64::from(columns_held));
     (origin, tier)
+}
+
+/// Puts other bytes in the place of a cache file, which is read-only.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }
 
 /// Bytes of all files under `folder`, in whole blocks.

@@ -1,0 +1,8 @@
+//! Whole cache files: nothing but what was written for the key is read.
+
+#![no_main]
+
+use flightcache_cache::disk_testing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| disk_testing::file(bytes));

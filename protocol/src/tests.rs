@@ -1,0 +1,95 @@
+//! Properties of what clients send, over random values and the kept corpus of the fuzz targets.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+
+use crate::{ScanCommand, Ticket, TicketKey, TicketSplit, testing};
+
+fn replay(target: &str, check: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let inputs: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!inputs.is_empty(), "the corpus of {target} is missing");
+    for input in inputs {
+        let bytes = fs::read(input).unwrap();
+        check(&bytes);
+        // What is near an input that was worth keeping.
+        for at in 0..bytes.len() {
+            let mut turned = bytes.clone();
+            turned[at] ^= 0x20;
+            check(&turned);
+            check(&bytes[..at]);
+        }
+    }
+}
+
+#[test]
+fn the_corpus_of_tickets_holds() {
+    replay("ticket", testing::ticket);
+}
+
+#[test]
+fn the_corpus_of_commands_holds() {
+    replay("command", testing::command);
+}
+
+fn commands() -> impl Strategy<Value = ScanCommand> {
+    let text = || proptest::option::of(".{0,12}");
+    let columns = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
+    let rest = (columns, text(), text(), proptest::option::of(any::<u64>()), text());
+    (".{0,12}", any::<bool>(), rest).prop_map(|(name, by_url, rest)| {
+        let (columns, filter, prune, limit, snapshot) = rest;
+        let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
+        ScanCommand { dataset, url, columns, filter, prune, limit, snapshot }
+    })
+}
+
+fn tickets() -> impl Strategy<Value = Ticket> {
+    let split = (".{0,20}", ".{0,20}", any::<u64>(), any::<u32>(), any::<u32>());
+    let split =
+        proptest::option::of(split.prop_map(|(path, etag, size, start, end)| TicketSplit {
+            path,
+            etag,
+            size,
+            start,
+            end,
+        }));
+    let limit = proptest::option::of(any::<u64>());
+    (commands(), split, limit, any::<u64>(), 1..u64::MAX).prop_map(
+        |(command, split, limit, schema, expires_ms)| Ticket {
+            command,
+            split,
+            limit,
+            schema,
+            expires_ms,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn any_command_survives_the_wire(command in commands()) {
+        let written = serde_json::to_vec(&command).unwrap();
+        prop_assert_eq!(ScanCommand::parse(&written).unwrap(), command);
+        testing::command(&written);
+    }
+
+    #[test]
+    fn any_ticket_opens_as_it_was_and_no_other(ticket in tickets(), at in any::<usize>(), bit in 0..8_u32) {
+        testing::ticket(&serde_json::to_vec(&ticket).unwrap());
+        let key = TicketKey::derive(b"secret");
+        let mut sealed = key.seal(&ticket).unwrap();
+        prop_assert_eq!(&key.open(&sealed, 0).unwrap(), &ticket);
+        let at = at % sealed.len();
+        sealed[at] ^= 1_u8 << bit;
+        prop_assert!(key.open(&sealed, 0).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_no_ticket_and_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        testing::ticket(&bytes);
+        testing::command(&bytes);
+    }
+}
