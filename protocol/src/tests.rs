@@ -55,9 +55,11 @@ fn tickets() -> impl Strategy<Value = Ticket> {
             end,
         }));
     let limit = proptest::option::of(any::<u64>());
-    (commands(), split, limit, any::<u64>(), 1..u64::MAX).prop_map(
-        |(command, split, limit, schema, expires_ms)| Ticket {
+    let principal = proptest::option::of(".{0,20}");
+    (commands(), principal, split, limit, any::<u64>(), 1..u64::MAX).prop_map(
+        |(command, principal, split, limit, schema, expires_ms)| Ticket {
             command,
+            principal,
             split,
             limit,
             schema,

@@ -70,6 +70,7 @@ mod tests {
             principal: None,
             split: None,
             limit: None,
+            schema: 0,
             expires_ms: 1,
         };
         let opens = |by: &str, sealed: &[u8]| parse(by.as_bytes()).unwrap().open(sealed, 0).is_ok();

@@ -83,7 +83,7 @@ fn parse(text: &str) -> Result<Config, Vec<String>> {
 }
 
 #[test]
-fn every_key_is_read() {
+fn every_key_of_server_and_cache_is_read() {
     let config = parse(EVERY_KEY).unwrap();
     let seconds = Duration::from_secs;
     let server = ServerConfig {
@@ -107,6 +107,21 @@ fn every_key_is_read() {
         allow_urls: vec!["s3://bucket/free/".to_owned()],
     };
     assert_eq!(config.server, server);
+    let cache = CacheConfig {
+        memory: 4 << 30,
+        headroom: Some(1 << 30),
+        disk: 100 << 30,
+        dir: Some("/var/lib/flightcache".into()),
+        max_fills: 8,
+        footers: 32 << 20,
+        fill_timeout: seconds(60),
+    };
+    assert_eq!(config.cache, cache);
+}
+
+#[test]
+fn every_key_of_auth_is_read() {
+    let config = parse(EVERY_KEY).unwrap();
     let rule = |principal, datasets: &[&str], actions| Rule {
         principal: Pattern::parse(principal).unwrap(),
         datasets: datasets.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
@@ -124,16 +139,12 @@ fn every_key_is_read() {
         rules: vec![rule("spark-*", &["lineitem", "sales_*"], false), rule("ops", &["*"], true)],
     };
     assert_eq!(config.auth, Some(auth));
-    let cache = CacheConfig {
-        memory: 4 << 30,
-        headroom: Some(1 << 30),
-        disk: 100 << 30,
-        dir: Some("/var/lib/flightcache".into()),
-        max_fills: 8,
-        footers: 32 << 20,
-        fill_timeout: seconds(60),
-    };
-    assert_eq!(config.cache, cache);
+}
+
+#[test]
+fn every_key_of_origins_and_datasets_is_read() {
+    let config = parse(EVERY_KEY).unwrap();
+    let seconds = Duration::from_secs;
     let origin = OriginSettings {
         max_concurrent_requests: 9,
         coalesce_gap: 512 << 10,

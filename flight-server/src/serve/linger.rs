@@ -125,7 +125,7 @@ mod tests {
         socket.readable().await.unwrap();
         let server = tokio::spawn(async move {
             let mut server = Lingering::new(socket);
-            server.write_all(&[2; 100_000]).await.unwrap();
+            server.write_all(&vec![2; 100_000]).await.unwrap();
             server.shutdown().await.unwrap();
         });
         let mut read = Vec::new();
