@@ -94,9 +94,7 @@ async fn measure(running: &Running, client: &Client, output: &mut Output) -> Res
         let measured = Measured::scan(what, &running.node, client, command).await?;
         output.line(measured)?;
     }
-    output.line(
-        "CPU is of server and client together; hit ratio is of chunks in memory. SQL comes later.",
-    )
+    output.line("CPU is of server and client together; hit ratio is of chunks in memory.")
 }
 
 fn how_to_connect(running: &Running, output: &mut Output) -> Result<()> {
