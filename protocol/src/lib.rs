@@ -12,6 +12,7 @@
 mod action;
 mod command;
 mod metadata;
+mod sql;
 mod stats;
 #[doc(hidden)]
 pub mod testing;
@@ -23,8 +24,9 @@ pub use action::{
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
+pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, Stats};
-pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit};
+pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit, is_sql_ticket};
 
 #[cfg(test)]
 mod tests;

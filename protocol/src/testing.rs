@@ -12,6 +12,7 @@ use crate::{ScanCommand, Ticket, TicketKey};
 pub fn ticket(bytes: &[u8]) {
     let key = TicketKey::derive(b"a key");
     assert!(key.open(bytes, 0).is_err(), "opened what was not sealed");
+    assert!(key.open_sql(bytes, 0).is_err(), "opened what was not sealed");
     let Ok(ticket) = serde_json::from_slice::<Ticket>(bytes) else { return };
     let Ok(sealed) = key.seal(&ticket) else { return };
     let Some(before) = ticket.expires_ms.checked_sub(1) else { return };

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 
-use crate::{ScanCommand, Ticket, TicketKey, TicketSplit, testing};
+use crate::{
+    ScanCommand, SqlQuery, SqlRequest, SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit,
+    testing,
+};
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -68,6 +71,27 @@ fn tickets() -> impl Strategy<Value = Ticket> {
     )
 }
 
+fn sql_tickets() -> impl Strategy<Value = SqlTicket> {
+    let split = proptest::option::of((".{0,20}", ".{0,20}", any::<u64>(), any::<u32>()).prop_map(
+        |(path, etag, size, start)| TicketSplit { path, etag, size, start, end: start },
+    ));
+    let statement = (".{0,40}", proptest::option::of(".{0,20}"))
+        .prop_map(|(sql, parameters)| SqlStatement { sql, parameters });
+    let snapshots = proptest::collection::btree_map(".{0,8}", ".{0,8}", 0..3);
+    let query = (".{0,12}", statement.clone(), snapshots, split, any::<u64>()).prop_map(
+        |(id, statement, snapshots, split, schema)| {
+            SqlRequest::Query(SqlQuery { id, statement, snapshots, split, schema })
+        },
+    );
+    let request = prop_oneof![
+        query,
+        statement.prop_map(SqlRequest::Statement),
+        ".{0,40}".prop_map(SqlRequest::Metadata)
+    ];
+    (request, proptest::option::of(".{0,20}"), 1..u64::MAX)
+        .prop_map(|(request, principal, expires_ms)| SqlTicket { request, principal, expires_ms })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
@@ -87,6 +111,17 @@ proptest! {
         let at = at % sealed.len();
         sealed[at] ^= 1_u8 << bit;
         prop_assert!(key.open(&sealed, 0).is_err());
+    }
+
+    #[test]
+    fn any_sql_ticket_opens_as_it_was_and_no_other(ticket in sql_tickets(), at in any::<usize>(), bit in 0..8_u32) {
+        let key = TicketKey::derive(b"secret");
+        let mut sealed = key.seal_sql(&ticket).unwrap();
+        prop_assert_eq!(&key.open_sql(&sealed, 0).unwrap(), &ticket);
+        prop_assert!(key.open(&sealed, 0).is_err());
+        let at = at % sealed.len();
+        sealed[at] ^= 1_u8 << bit;
+        prop_assert!(key.open_sql(&sealed, 0).is_err());
     }
 
     #[test]
