@@ -2,14 +2,17 @@
 
 use std::{collections::VecDeque, ops::ControlFlow};
 
-use datafusion::sql::{
-    parser::{DFParserBuilder, ExplainStatement, Statement as Parsed},
-    sqlparser::{
-        ast::{
-            Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Value, Visit,
-            VisitMut, Visitor, VisitorMut,
+use datafusion::{
+    error::DataFusionError,
+    sql::{
+        parser::{DFParserBuilder, ExplainStatement, Statement as Parsed},
+        sqlparser::{
+            ast::{
+                Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Value, Visit,
+                VisitMut, Visitor, VisitorMut,
+            },
+            dialect::GenericDialect,
         },
-        dialect::GenericDialect,
     },
 };
 use flightcache_cache::{Error, Result};
@@ -47,11 +50,28 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| from_datafusion(&error).context("SQL"))?;
+        .map_err(|error| unparsed(sql, &error))?;
     let mut statement = single(parsed)?;
     check(&statement)?;
     number_placeholders(&mut statement)?;
     Ok(statement)
+}
+
+/// What does not parse is invalid, unless it begins with a word that is refused anyway: not every
+/// form of `COPY` or `CREATE` is known to the parser.
+fn unparsed(sql: &str, error: &DataFusionError) -> Error {
+    const WRITING: [&str; 14] = [
+        "ALTER", "ATTACH", "CALL", "COPY", "CREATE", "DELETE", "DROP", "GRANT", "INSERT", "LOAD",
+        "MERGE", "SET", "TRUNCATE", "UPDATE",
+    ];
+    let words = sql.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let words = words.filter(|word| !word.is_empty()).map(str::to_ascii_uppercase);
+    let first =
+        words.into_iter().find(|word| !["EXPLAIN", "ANALYZE", "VERBOSE"].contains(&word.as_str()));
+    match first {
+        Some(word) if WRITING.contains(&word.as_str()) => denied(&word),
+        _ => from_datafusion(error).context("SQL"),
+    }
 }
 
 fn single(mut parsed: VecDeque<Parsed>) -> Result<Parsed> {
@@ -205,7 +225,6 @@ mod tests {
             "select * from t where a = 1;",
             "WITH a AS (SELECT 1) SELECT * FROM a UNION ALL SELECT 2",
             "VALUES (1), (2)",
-            "TABLE t",
             "SHOW TABLES",
             "SHOW COLUMNS FROM t",
             "DESCRIBE t",

@@ -5,3 +5,4 @@
 mod answers;
 mod harness;
 mod splits;
+mod sql;
