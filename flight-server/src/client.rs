@@ -11,7 +11,9 @@ use arrow::{
 };
 use arrow_flight::{
     FlightClient, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, Ticket,
-    error::FlightError, flight_service_client::FlightServiceClient,
+    error::FlightError,
+    flight_service_client::FlightServiceClient,
+    sql::{CommandStatementQuery, ProstMessageExt},
 };
 use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_protocol::{Action, ScanCommand};
@@ -19,6 +21,7 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
+use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -196,7 +199,19 @@ impl Client {
     pub async fn plan(&self, command: &ScanCommand) -> Result<Plan> {
         let json = serde_json::to_vec(command)
             .map_err(|error| Error::internal("command is no JSON").with_source(error))?;
-        let descriptor = FlightDescriptor::new_cmd(json);
+        self.plan_for(FlightDescriptor::new_cmd(json)).await
+    }
+
+    /// Plans a SQL statement.
+    ///
+    /// # Errors
+    /// As [`Client::plan`].
+    pub async fn plan_sql(&self, query: &str) -> Result<Plan> {
+        let command = CommandStatementQuery { query: query.to_owned(), transaction_id: None };
+        self.plan_for(FlightDescriptor::new_cmd(command.as_any().encode_to_vec())).await
+    }
+
+    async fn plan_for(&self, descriptor: FlightDescriptor) -> Result<Plan> {
         let info = self.flight()?.get_flight_info(descriptor).await.map_err(of_flight)?;
         let schema = Schema::try_from(IpcMessage(info.schema.clone()))
             .map_err(|error| Error::internal(format!("the node sent a broken schema: {error}")))?;

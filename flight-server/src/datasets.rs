@@ -60,6 +60,11 @@ impl Datasets {
         readable
     }
 
+    /// The names of the datasets that `caller` may read, in order.
+    pub fn names(&self, caller: &Caller) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str).filter(|name| caller.may_read(name))
+    }
+
     /// The dataset called `name`, if `caller` may do with it what it calls for.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod node;
 pub mod serve;
 pub mod service;
+pub mod sql;
 pub mod stack;
 mod status;
 pub mod telemetry;

@@ -21,6 +21,7 @@ use crate::{
     config::{Config, ServerConfig},
     datasets::Datasets,
     metrics::{Latencies, StatsSource},
+    sql::Engine,
     stack::{Embedded, Stack},
 };
 
@@ -31,6 +32,8 @@ pub struct Node {
     pub datasets: Datasets,
     /// Plans and reads scans.
     pub planner: Planner,
+    /// Answers SQL.
+    pub sql: Engine,
     /// The tiers.
     pub stack: Stack,
     /// Seal and open tickets.
@@ -82,6 +85,7 @@ impl Node {
         let kib = usize::try_from(settings.stream_memory >> 10).unwrap_or(usize::MAX);
         Ok(Self {
             datasets,
+            sql: Engine::new(config, &planner)?,
             planner,
             stack,
             ticket_keys: auth::ticket_keys(&settings)?,

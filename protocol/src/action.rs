@@ -18,17 +18,26 @@ pub enum Action {
     CancelFlightInfo,
     /// Flight's own: the same endpoint, good for longer.
     RenewFlightEndpoint,
+    /// Flight SQL's: as [`CancelFlightInfo`](Self::CancelFlightInfo), of older clients.
+    CancelQuery,
+    /// Flight SQL's: a handle of a statement.
+    CreatePreparedStatement,
+    /// Flight SQL's: the handle is not used any more.
+    ClosePreparedStatement,
 }
 
 impl Action {
     /// Every action, in the order they are listed to clients.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Warm,
         Self::Refresh,
         Self::Evict,
         Self::Stats,
         Self::CancelFlightInfo,
         Self::RenewFlightEndpoint,
+        Self::CancelQuery,
+        Self::CreatePreparedStatement,
+        Self::ClosePreparedStatement,
     ];
 
     /// The action's type on the wire.
@@ -40,6 +49,9 @@ impl Action {
             Self::Stats => "flightcache.stats",
             Self::CancelFlightInfo => "CancelFlightInfo",
             Self::RenewFlightEndpoint => "RenewFlightEndpoint",
+            Self::CancelQuery => "CancelQuery",
+            Self::CreatePreparedStatement => "CreatePreparedStatement",
+            Self::ClosePreparedStatement => "ClosePreparedStatement",
         }
     }
 
@@ -50,8 +62,11 @@ impl Action {
             Self::Refresh => r#"list a dataset's objects again: {"dataset"}"#,
             Self::Evict => r#"drop a dataset's chunks from memory and disk: {"dataset"}"#,
             Self::Stats => "the node's figures: {}",
-            Self::CancelFlightInfo => "nothing runs before DoGet: always answers not cancellable",
+            Self::CancelFlightInfo => "end the query of a FlightInfo; scans end with their streams",
             Self::RenewFlightEndpoint => "an endpoint whose ticket is good for longer",
+            Self::CancelQuery => "end a query: Flight SQL's older way",
+            Self::CreatePreparedStatement => "prepare a SQL statement",
+            Self::ClosePreparedStatement => "a prepared statement is not used any more",
         }
     }
 

@@ -72,9 +72,10 @@ fn tickets() -> impl Strategy<Value = Ticket> {
 }
 
 fn sql_tickets() -> impl Strategy<Value = SqlTicket> {
-    let split = proptest::option::of((".{0,20}", ".{0,20}", any::<u64>(), any::<u32>()).prop_map(
-        |(path, etag, size, start)| TicketSplit { path, etag, size, start, end: start },
-    ));
+    let split =
+        proptest::option::of((".{0,20}", ".{0,20}", any::<u64>(), any::<u32>()).prop_map(
+            |(path, etag, size, start)| TicketSplit { path, etag, size, start, end: start },
+        ));
     let statement = (".{0,40}", proptest::option::of(".{0,20}"))
         .prop_map(|(sql, parameters)| SqlStatement { sql, parameters });
     let snapshots = proptest::collection::btree_map(".{0,8}", ".{0,8}", 0..3);

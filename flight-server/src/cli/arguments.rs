@@ -192,6 +192,31 @@ impl ScanArgs {
     }
 }
 
+/// Arguments of `sql`.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The query; `-` reads it from standard input
+    pub query: String,
+    /// Rows at most; a table shows 100 unless this says more
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// What is written [default: by the name of the output file, else table]
+    #[arg(long)]
+    format: Option<Format>,
+    /// File to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}
+
+impl SqlArgs {
+    /// As [`ScanArgs::format`].
+    pub fn format(&self) -> Format {
+        self.format.or_else(|| Format::of_file(self.output.as_deref()?)).unwrap_or(Format::Table)
+    }
+}
+
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {

@@ -2,7 +2,7 @@
 
 use flightcache_cache::Result;
 
-use super::{ClientCommand, output::Output, report, scan, top, warm};
+use super::{ClientCommand, output::Output, report, scan, sql, top, warm};
 use crate::config::Environment;
 
 /// Connects, asks, and writes the answer.
@@ -18,6 +18,7 @@ pub async fn run(
     let client = command.connection().connection(environment)?.open().await?;
     match command {
         ClientCommand::Scan(args) => scan::run(args, &client, output).await,
+        ClientCommand::Sql(args) => sql::run(args, &client, output).await,
         ClientCommand::Datasets(_) => report::datasets(&client, output).await,
         ClientCommand::Warm(args) => warm::run(args, &client, output).await,
         ClientCommand::Refresh(args) => report::refresh(args, &client, output).await,

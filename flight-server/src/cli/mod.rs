@@ -7,7 +7,9 @@ mod destination;
 mod format;
 mod output;
 mod report;
+mod rows;
 mod scan;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod top;
@@ -21,7 +23,7 @@ use flightcache_cache::{Error, ErrorKind, Result};
 
 pub use arguments::{
     ConfigArgs, ConfigCommand, ConnectionArgs, DatasetArgs, DemoArgs, Format, NodeArgs,
-    ReportFormat, ScanArgs, ServeArgs, StatsArgs, TopArgs, WarmArgs,
+    ReportFormat, ScanArgs, ServeArgs, SqlArgs, StatsArgs, TopArgs, WarmArgs,
 };
 pub use output::Output;
 
@@ -56,6 +58,8 @@ pub enum Command {
 pub enum ClientCommand {
     /// Read rows of a dataset
     Scan(ScanArgs),
+    /// Run a SQL query over the datasets
+    Sql(SqlArgs),
     /// List the datasets
     Datasets(NodeArgs),
     /// Fill a dataset's chunks before anybody reads them
@@ -75,6 +79,7 @@ impl ClientCommand {
     pub fn connection(&self) -> &ConnectionArgs {
         match self {
             Self::Scan(args) => &args.connection,
+            Self::Sql(args) => &args.connection,
             Self::Datasets(args) => &args.connection,
             Self::Warm(args) => &args.connection,
             Self::Refresh(args) | Self::Evict(args) => &args.connection,
@@ -125,11 +130,12 @@ fn parse_from<A: Into<OsString> + Clone>(
     terminal: bool,
 ) -> std::result::Result<Cli, clap::Error> {
     let cli = Cli::try_parse_from(arguments)?;
-    if let Command::Client(ClientCommand::Scan(scan)) = &cli.command
-        && scan.output.is_none()
-        && terminal
-        && scan.format().is_binary()
-    {
+    let to_stdout = match &cli.command {
+        Command::Client(ClientCommand::Scan(scan)) if scan.output.is_none() => Some(scan.format()),
+        Command::Client(ClientCommand::Sql(sql)) if sql.output.is_none() => Some(sql.format()),
+        _ => None,
+    };
+    if terminal && to_stdout.is_some_and(Format::is_binary) {
         let message = "a binary format does not go to a terminal; give --output FILE or a pipe";
         return Err(Cli::command().error(UsageError::ArgumentConflict, message));
     }

@@ -14,6 +14,7 @@ pub mod environment;
 mod problem;
 mod section;
 mod settings;
+mod sql;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use dataset::{DatasetConfig, DatasetFormat};
 pub use environment::Environment;
 pub use problem::{Problem, Problems};
 pub use settings::{CacheConfig, MIN_MEMORY, ServerConfig};
+pub use sql::SqlConfig;
 pub use value::{parse_address, parse_duration, parse_size};
 
 use problem::Lines;
@@ -43,6 +45,8 @@ pub struct Config {
     pub auth: Option<AuthConfig>,
     /// The tiers and the budgets of fills.
     pub cache: CacheConfig,
+    /// What queries may hold, spill and take.
+    pub sql: SqlConfig,
     /// How object stores are read.
     pub origin: OriginSettings,
     /// What is served, in the order of the file; names are unique.
@@ -120,10 +124,13 @@ impl Config {
         let root = root.get_ref();
         let server = ServerConfig::read(table(&mut reader, root, "server"));
         let certificates = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let auth = AuthConfig::read(table(&mut reader, root, "auth"), certificates);
+        let cache = CacheConfig::read(table(&mut reader, root, "cache"));
         let mut config = Self {
             server,
-            auth: AuthConfig::read(table(&mut reader, root, "auth"), certificates),
-            cache: CacheConfig::read(table(&mut reader, root, "cache")),
+            auth,
+            sql: SqlConfig::read(table(&mut reader, root, "sql"), &cache),
+            cache,
             origin: settings::read_origin(table(&mut reader, root, "origin")),
             datasets: datasets(&mut reader, root),
             stores: tables(&mut reader, root, "store", dataset::read_store)
@@ -135,7 +142,7 @@ impl Config {
         Section::root(
             &mut reader,
             root,
-            &["server", "auth", "cache", "origin", "dataset", "store"],
+            &["server", "auth", "cache", "sql", "origin", "dataset", "store"],
         )
         .finish();
         reader.finish(config)

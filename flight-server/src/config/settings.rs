@@ -216,7 +216,7 @@ fn some_bytes(given: Given<'_>) -> Reading<u64> {
     if bytes == 0 { Err("must not be 0; write it as 8MiB".to_owned()) } else { Ok(bytes) }
 }
 
-fn some_time(given: Given<'_>) -> Reading<Duration> {
+pub(super) fn some_time(given: Given<'_>) -> Reading<Duration> {
     let duration = value::duration(given)?;
     if duration.is_zero() { Err("must not be 0; write it as 30s".to_owned()) } else { Ok(duration) }
 }

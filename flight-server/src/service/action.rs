@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use arrow_flight::{
     Action as FlightAction, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult,
-    CancelStatus, RenewFlightEndpointRequest, Result as FlightResult,
+    CancelStatus, FlightInfo, RenewFlightEndpointRequest, Result as FlightResult,
+    sql::{
+        ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
+        ActionCreatePreparedStatementRequest, Any, ProstMessageExt,
+    },
 };
 use flightcache_cache::{ChunkSource, Error, FetchRequest, Part, Result};
 use flightcache_protocol::{
@@ -18,9 +22,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{BoxStream, info};
+use super::{BoxStream, info, sql};
 use crate::{auth::Caller, metrics::StatsSource, node::Node, status::status};
 
+/// `CancelResult` of Flight SQL, an enumeration that arrow-flight keeps to itself.
+const CANCELLED: i32 = 1;
+const NOT_CANCELLABLE: i32 = 3;
 /// Fragments that one warm-up fills at a time.
 const WARMED_AT_ONCE: usize = 8;
 /// Failures that a summary names; more are only counted by the caller's retries.
@@ -66,13 +73,36 @@ pub(super) async fn act(
             answer(&node.stats())
         }
         Action::CancelFlightInfo => {
-            let _: CancelFlightInfoRequest = decode(kind, &action)?;
-            // Planning leaves nothing behind, and a stream ends when its reader drops it.
-            Ok(protobuf(&CancelFlightInfoResult { status: CancelStatus::NotCancellable.into() }))
+            let request: CancelFlightInfoRequest = decode(kind, &action)?;
+            let cancelled = cancel(&node, caller, &request.info.unwrap_or_default())?;
+            // Planning a scan leaves nothing behind, and its streams end when their reader drops them.
+            let status =
+                if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
+            Ok(protobuf(&CancelFlightInfoResult { status: status.into() }))
         }
         Action::RenewFlightEndpoint => {
             let request: RenewFlightEndpointRequest = decode(kind, &action)?;
             Ok(protobuf(&info::renew(&node, caller, request.endpoint.unwrap_or_default())?))
+        }
+        Action::CancelQuery => {
+            let request: ActionCancelQueryRequest = unpack(kind, &action)?;
+            let info = FlightInfo::decode(request.info)
+                .map_err(|error| Error::invalid(format!("{}: {error}", kind.name())))?;
+            let cancelled = cancel(&node, caller, &info)?;
+            let result = if cancelled { CANCELLED } else { NOT_CANCELLABLE };
+            let result = ActionCancelQueryResult { result };
+            Ok(protobuf(&result.as_any()))
+        }
+        Action::CreatePreparedStatement => {
+            let request: ActionCreatePreparedStatementRequest = unpack(kind, &action)?;
+            let created = sql::prepared::create(&node, caller, request).await?;
+            Ok(protobuf(&created.as_any()))
+        }
+        Action::ClosePreparedStatement => {
+            let request: ActionClosePreparedStatementRequest = unpack(kind, &action)?;
+            // A handle is all there is of it; only its owner may say that it is done.
+            sql::prepared::statement(&node, caller, &request.prepared_statement_handle)?;
+            Ok(stream::empty().boxed())
         }
     }
 }
@@ -80,6 +110,22 @@ pub(super) async fn act(
 fn decode<M: Message + Default>(kind: Action, action: &FlightAction) -> Result<M> {
     M::decode(action.body.clone())
         .map_err(|error| Error::invalid(format!("{}: {error}", kind.name())))
+}
+
+/// As [`decode`], of what Flight SQL wraps once more.
+fn unpack<M: ProstMessageExt>(kind: Action, action: &FlightAction) -> Result<M> {
+    let any: Any = decode(kind, action)?;
+    let message = any.unpack().ok().flatten();
+    message.ok_or_else(|| Error::invalid(format!("{}: the body is another message", kind.name())))
+}
+
+/// Ends the query that `info` is of; whether it is one.
+fn cancel(node: &Node, caller: &Caller, info: &FlightInfo) -> Result<bool> {
+    let query = sql::query_id(node, caller, info)?;
+    Ok(query.is_some_and(|id| {
+        node.sql.queries.cancel(&id);
+        true
+    }))
 }
 
 fn protobuf(reply: &impl Message) -> BoxStream<FlightResult> {

@@ -11,7 +11,9 @@ use arrow_ipc::writer::IpcWriteOptions;
 use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_connectors::{Dataset, Snapshot};
 use flightcache_planner::{DatasetTable, PlannedSplit, ScanPlan};
-use flightcache_protocol::{ScanCommand, ScanMetadata, SplitMetadata, Ticket};
+use flightcache_protocol::{
+    ScanCommand, ScanMetadata, SplitMetadata, SqlTicket, Ticket, is_sql_ticket,
+};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, ready},
@@ -20,7 +22,7 @@ use futures::{
 use serde::Serialize;
 use tonic::Status;
 
-use super::BoxStream;
+use super::{BoxStream, sql};
 use crate::{
     auth::Caller,
     node::{Node, now_ms},
@@ -39,6 +41,9 @@ pub(super) async fn plan(
     caller: &Caller,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo> {
+    if let Some(command) = sql::command(&descriptor)? {
+        return sql::plan(node, caller, descriptor, command).await;
+    }
     let command = command(&descriptor)?;
     let planned = at_snapshot(node, caller, &command, |node, table| {
         let command = command.clone();
@@ -69,7 +74,7 @@ pub(super) async fn plan(
 
 /// Does `work` at the snapshot that `command` reads; again at a new one, where none is pinned and
 /// an object was overwritten in between.
-pub(super) async fn at_snapshot<T: Send + 'static>(
+pub(crate) async fn at_snapshot<T: Send + 'static>(
     node: &Arc<Node>,
     caller: &Caller,
     command: &ScanCommand,
@@ -108,11 +113,19 @@ pub(super) async fn schema(
     caller: &Caller,
     descriptor: &FlightDescriptor,
 ) -> Result<SchemaResult> {
+    if let Some(command) = sql::command(descriptor)? {
+        return sql::schema(node, caller, command).await;
+    }
     let command = command(descriptor)?;
     let schema = at_snapshot(node, caller, &command, |node, table| {
         ready(node.planner.schema(&table, &command)).boxed()
     });
-    SchemaAsIpc::new(&*schema.await?, &IpcWriteOptions::default())
+    schema_result(&*schema.await?)
+}
+
+/// `schema` as `GetSchema` answers it.
+pub(super) fn schema_result(schema: &Schema) -> Result<SchemaResult> {
+    SchemaAsIpc::new(schema, &IpcWriteOptions::default())
         .try_into()
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))
 }
@@ -175,14 +188,25 @@ fn whole_endpoint(node: &Node, plan: &ScanPlan, ticket: &Ticket) -> Result<Vec<F
 }
 
 fn endpoint(node: &Node, ticket: &Ticket, metadata: &SplitMetadata) -> Result<FlightEndpoint> {
+    let sealed = node.ticket_keys.get().seal(ticket)?;
+    Ok(endpoint_of(node, sealed, ticket.expires_ms, json(metadata)?))
+}
+
+/// The endpoint of a sealed ticket.
+pub(super) fn endpoint_of(
+    node: &Node,
+    sealed: Vec<u8>,
+    expires_ms: u64,
+    metadata: Vec<u8>,
+) -> FlightEndpoint {
     // No location means the server that was asked.
     let location = node.settings.advertise.iter().map(|uri| Location { uri: uri.clone() });
-    Ok(FlightEndpoint {
-        ticket: Some(FlightTicket { ticket: node.ticket_keys.get().seal(ticket)?.into() }),
+    FlightEndpoint {
+        ticket: Some(FlightTicket { ticket: sealed.into() }),
         location: location.collect(),
-        expiration_time: Some(timestamp(ticket.expires_ms)),
-        app_metadata: json(metadata)?.into(),
-    })
+        expiration_time: Some(timestamp(expires_ms)),
+        app_metadata: metadata.into(),
+    }
 }
 
 /// The same endpoint with a ticket that lives as long as a new one.
@@ -192,21 +216,27 @@ pub(super) fn renew(
     endpoint: FlightEndpoint,
 ) -> Result<FlightEndpoint> {
     let sealed = endpoint.ticket.unwrap_or_default().ticket;
-    let keys = node.ticket_keys.get();
-    let mut ticket = keys.open(&sealed, now_ms())?;
-    caller.must_own(ticket.principal.as_deref())?;
-    node.datasets.authorize(caller, &ticket.command)?;
-    ticket.expires_ms = expiry(node);
+    let (keys, expires_ms) = (node.ticket_keys.get(), expiry(node));
+    let renewed = if is_sql_ticket(&sealed) {
+        let ticket = keys.open_sql(&sealed, now_ms())?;
+        caller.must_own(ticket.principal.as_deref())?;
+        keys.seal_sql(&SqlTicket { expires_ms, ..ticket })?
+    } else {
+        let ticket = keys.open(&sealed, now_ms())?;
+        caller.must_own(ticket.principal.as_deref())?;
+        node.datasets.authorize(caller, &ticket.command)?;
+        keys.seal(&Ticket { expires_ms, ..ticket })?
+    };
     Ok(FlightEndpoint {
-        ticket: Some(FlightTicket { ticket: keys.seal(&ticket)?.into() }),
-        expiration_time: Some(timestamp(ticket.expires_ms)),
+        ticket: Some(FlightTicket { ticket: renewed.into() }),
+        expiration_time: Some(timestamp(expires_ms)),
         location: endpoint.location,
         app_metadata: endpoint.app_metadata,
     })
 }
 
 /// When a ticket made at this moment ends, in milliseconds since the Unix epoch.
-fn expiry(node: &Node) -> u64 {
+pub(super) fn expiry(node: &Node) -> u64 {
     let ttl = u64::try_from(node.settings.ticket_ttl.as_millis()).unwrap_or(u64::MAX);
     now_ms().saturating_add(ttl)
 }
@@ -237,7 +267,7 @@ fn info(
     Ok(FlightInfo { endpoint, ..info.with_descriptor(descriptor) })
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::internal("metadata cannot be written").with_source(error))
 }

@@ -10,6 +10,7 @@ mod encode;
 mod info;
 mod layer;
 mod read;
+mod sql;
 mod stream;
 
 use std::{pin::Pin, sync::Arc};
@@ -24,6 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{auth::Caller, node::Node, status::status};
 
+pub(crate) use info::at_snapshot;
 pub use layer::ReadLayer;
 
 /// The Flight service of a node.
@@ -123,9 +125,13 @@ impl FlightService for Service {
 
     async fn do_put(
         &self,
-        _request: Request<Streaming<FlightData>>,
+        request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        Err(Status::unimplemented("datasets are read-only: write to the object store"))
+        let caller = caller(&request)?;
+        sql::prepared::put(&self.node, &caller, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(|error| status("DoPut", &error))
     }
 
     async fn do_exchange(

@@ -5,12 +5,15 @@ use std::{
     time::Instant,
 };
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, datatypes::Schema};
 use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_connectors::Snapshot;
 use flightcache_planner::{BatchStream, DatasetTable, covered_rows};
-use flightcache_protocol::{ScanCommand, Ticket};
-use futures::{FutureExt, StreamExt, future::ready};
+use flightcache_protocol::{ScanCommand, Ticket, is_sql_ticket};
+use futures::{
+    FutureExt, StreamExt,
+    future::{pending, ready},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{timeout, timeout_at},
@@ -20,6 +23,7 @@ use super::{
     body::{Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
     info::at_snapshot,
+    sql,
     stream::{OpenStream, Reader, Sender},
 };
 use crate::{
@@ -42,10 +46,12 @@ pub(super) async fn read(
     reader: Reader,
     ticket: &[u8],
 ) -> Result<http::Response<tonic::body::Body>> {
-    let arrived = Instant::now();
+    if is_sql_ticket(ticket) {
+        return sql::read(node, caller, reader, ticket).await;
+    }
     let ticket = node.ticket_keys.get().open(ticket, now_ms())?;
     caller.must_own(ticket.principal.as_deref())?;
-    let permit = admit(&node, &reader).await?;
+    let admitted = Admitted::new(&node, reader).await?;
     let table = table(&node, caller, &ticket).await?;
     let snapshot = table.snapshot().id.clone();
     let (planning, wanted) = (Arc::clone(&node), ticket.clone());
@@ -54,26 +60,67 @@ pub(super) async fn read(
         planning.planner.read(&table, &wanted.command, split, wanted.limit)
     });
     let (schema, batches) = scan.await?;
-    let encoder = FlightEncoder::try_new(&schema)?;
-
-    let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
-    let open = OpenStream::new(Arc::clone(&node), reader, permit);
-    let pulse = open.pulse();
-    let producer = Producer { node: Arc::clone(&node), encoder, sender: sender.clone(), arrived };
-    let (reading, caller) = (Arc::clone(&node), caller.clone());
-    let produced = node.cpu.spawn(async move {
-        let end = producer.run(batches).await;
+    let caller = caller.clone();
+    admitted.respond(&schema, batches, pending(), move |end| {
         if end.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
             let moved_on = |current: &Snapshot| match &ticket.split {
                 Some(split) => current.holds(&split.path, &split.etag),
                 None => current.id == snapshot,
             };
-            reading.datasets.outdated(&caller, &ticket.command, moved_on);
+            node.datasets.outdated(&caller, &ticket.command, moved_on);
         }
-        end
-    });
-    tokio::spawn(open.attend(produced, sender));
-    Ok(StreamBody::response(receiver, pulse))
+    })
+}
+
+/// A stream that has its place.
+pub(super) struct Admitted {
+    node: Arc<Node>,
+    reader: Reader,
+    permit: OwnedSemaphorePermit,
+    arrived: Instant,
+}
+
+impl Admitted {
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// `Exhausted` if no stream is free within the queue timeout.
+    pub(super) async fn new(node: &Arc<Node>, reader: Reader) -> Result<Self> {
+        let arrived = Instant::now();
+        let permit = admit(node, &reader).await?;
+        Ok(Self { node: Arc::clone(node), reader, permit, arrived })
+    }
+
+    /// The response whose body streams `batches` of `schema`, until `stop` says why no more; `ended`
+    /// hears how it ended, if not by a client that went away.
+    ///
+    /// # Errors
+    /// `Invalid` if the schema cannot be sent.
+    pub(super) fn respond(
+        self,
+        schema: &Schema,
+        batches: BatchStream,
+        stop: impl Future<Output = Error> + Send + 'static,
+        ended: impl FnOnce(&Result<()>) + Send + 'static,
+    ) -> Result<http::Response<tonic::body::Body>> {
+        let Self { node, reader, permit, arrived } = self;
+        let encoder = FlightEncoder::try_new(schema)?;
+        let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
+        let open = OpenStream::new(Arc::clone(&node), reader, permit);
+        let pulse = open.pulse();
+        let sending = sender.clone();
+        let producer = Producer { node: Arc::clone(&node), encoder, sender: sending, arrived };
+        let produced = node.cpu.spawn(async move {
+            let end = tokio::select! {
+                end = producer.run(batches) => end,
+                error = stop => Err(error),
+            };
+            ended(&end);
+            end
+        });
+        tokio::spawn(open.attend(produced, sender));
+        Ok(StreamBody::response(receiver, pulse))
+    }
 }
 
 /// The table that `ticket` reads. Where its snapshot is no longer known, which one of another node

@@ -92,6 +92,11 @@ impl QueryMemory {
         Self { own: FairSpillPool::new(limit), shared, limit, peak: AtomicUsize::new(0) }
     }
 
+    /// The bytes it holds.
+    pub(super) fn held(&self) -> usize {
+        self.own.reserved()
+    }
+
     /// The most bytes it held.
     pub(super) fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)

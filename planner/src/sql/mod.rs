@@ -41,6 +41,7 @@ use url::Url;
 pub use catalog::{CATALOG, Catalog, DATASETS, INFORMATION, SYSTEM, SystemTable};
 pub use memory::SqlSettings;
 pub use query::{Query, QueryUsage, Statement};
+pub use table::columns;
 
 use catalog::Datasets;
 use functions::Bounds;

@@ -52,6 +52,11 @@ impl QueryUsage {
     pub fn peak_memory_bytes(&self) -> u64 {
         self.0.peak() as u64
     }
+
+    /// Bytes that they hold at this moment.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.held() as u64
+    }
 }
 
 impl Statement {

@@ -25,7 +25,7 @@ use datafusion::{
 use datafusion_datasource::compute_all_files_statistics;
 use flightcache_protocol::TicketSplit;
 
-use super::STORE;
+use super::{STORE, results};
 use crate::{
     error::external,
     scan::partitioned_file,
@@ -103,6 +103,11 @@ impl CachedTable {
         let ordering = ordering_from_parquet_metadata(&footer.metadata, self.schema.file_schema())?;
         Ok((statistics, ordering))
     }
+}
+
+/// The columns of a dataset as queries return them.
+pub fn columns(table: &DatasetTable) -> SchemaRef {
+    results::plain_schema(&transform_schema_to_view(table.schema()))
 }
 
 fn rows_alone(object: &TableObject, schema: &SchemaRef) -> Statistics {
