@@ -11,6 +11,7 @@
 
 mod adapt;
 mod ahead;
+mod dynamic;
 mod error;
 mod fragment;
 mod names;

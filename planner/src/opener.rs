@@ -12,11 +12,12 @@ use datafusion::{
         listing::{FileRange, PartitionedFile},
         physical_plan::{FileOpenFuture, FileOpener},
     },
-    error::Result,
+    error::{DataFusionError, Result},
     physical_expr::{
-        PhysicalExpr, conjunction,
-        utils::{collect_columns, reassign_expr_columns},
+        PhysicalExpr,
+        utils::{collect_columns, conjunction_opt, reassign_expr_columns},
     },
+    physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr},
 };
 use flightcache_cache::{Error, FetchRequest, ObjectId};
 use flightcache_connectors::{Footer, estimate_bytes, midpoint};
@@ -24,6 +25,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use crate::{
     adapt::FileAdapter,
+    dynamic::DynamicFilter,
     error::external,
     fragment::{Evaluation, FragmentBatches},
     prune,
@@ -83,6 +85,8 @@ struct SplitScan {
     /// Ordinals of the file's columns that are fetched.
     columns: Vec<u32>,
     evaluation: Arc<Evaluation>,
+    /// The dynamic filter over the file's own schema, with its state when the file was opened.
+    dynamic: Option<(Arc<dyn PhysicalExpr>, u64)>,
 }
 
 impl SplitScan {
@@ -101,28 +105,39 @@ impl SplitScan {
         let filter = source.filter.clone().map(|filter| adapter.expr(filter)).transpose()?;
         let prune = source.prune.clone().map(|prune| adapter.expr(prune)).transpose()?;
         let projection = adapter.projection(source.projection.clone())?;
-        let hints: Vec<_> = filter.iter().chain(&prune).cloned().collect();
-        let hint = (!hints.is_empty()).then(|| conjunction(hints));
+        let dynamic = source.dynamic.clone().map(|dynamic| adapter.expr(dynamic)).transpose()?;
+        let known = dynamic.clone().map(snapshot_physical_expr).transpose()?;
+        let hint = conjunction_opt(filter.iter().chain(&prune).chain(&known).cloned());
         let kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
         let row_groups = with_first_rows(&footer, &kept);
 
-        let columns = columns_of(filter.iter().cloned().chain(projection.expr_iter()));
+        let wanted = filter.iter().chain(&dynamic).cloned().chain(projection.expr_iter());
+        let columns = columns_of(wanted);
         let input = Arc::new(adapter.file_schema().project(&columns)?);
         let filter = filter.map(|filter| reassign_expr_columns(filter, &input)).transpose()?;
         let projector = projection
             .try_map_exprs(|expr| reassign_expr_columns(expr, &input))?
             .make_projector(&input)?;
+        let changing = dynamic.clone().map(|expr| {
+            let expr = reassign_expr_columns(expr, &input)?;
+            Ok::<_, DataFusionError>(DynamicFilter { expr, payoff: source.payoff.clone() })
+        });
         let row_ranges = source.row_ranges;
         let evaluation = Arc::new(Evaluation {
             input: without_metadata(&input),
             filter,
-            filter_rows: source.filter_rows,
+            dynamic: changing.transpose()?,
+            batch_rows: source.batch_rows.min(source.filter_rows),
             projector,
             output,
             row_ranges,
         });
         let columns = columns.into_iter().map(|column| column as u32).collect();
-        Ok(Self { source, split, footer, row_groups, columns, evaluation })
+        let dynamic = dynamic.map(|dynamic| {
+            let generation = snapshot_generation(&dynamic);
+            (dynamic, generation)
+        });
+        Ok(Self { source, split, footer, row_groups, columns, evaluation, dynamic })
     }
 
     /// Keeps the row groups that belong to a byte range: those whose midpoint lies in it, so that
@@ -151,7 +166,21 @@ impl SplitScan {
             .try_flatten()
     }
 
+    /// Whether the dynamic filter has become such that `row_group` cannot hold a matching row.
+    fn is_ruled_out(&self, row_group: u32) -> Result<bool> {
+        let Some((dynamic, opened)) = &self.dynamic else { return Ok(false) };
+        if snapshot_generation(dynamic) == *opened {
+            return Ok(false);
+        }
+        let known = snapshot_physical_expr(Arc::clone(dynamic))?;
+        let range = row_group..row_group + 1;
+        Ok(prune::row_groups(&self.footer, Some(&known), range).is_empty())
+    }
+
     async fn fragment(self: Arc<Self>, row_group: u32, first_row: u64) -> Result<FragmentBatches> {
+        if self.is_ruled_out(row_group)? {
+            return Ok(FragmentBatches::none(Arc::clone(&self.evaluation)));
+        }
         let rows = rows_of(&self.footer, row_group);
         let chunks = if self.columns.is_empty() || rows == 0 {
             Vec::new()

@@ -6,3 +6,6 @@ mod answers;
 mod harness;
 mod splits;
 mod sql;
+#[path = "../tpch/mod.rs"]
+mod tpch;
+mod tpch_answers;
