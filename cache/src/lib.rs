@@ -35,7 +35,7 @@ pub use disk::{DiskSettings, DiskSnapshot, DiskStore, DiskTier};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::{guarded, is_guarded};
 pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
-pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
+pub use memory::{EstimateBytes, HeldChunk, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};
 pub use source::{ChunkSource, FetchRequest};
 pub use waiters::{Waiter, Waiters};

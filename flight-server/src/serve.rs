@@ -33,6 +33,7 @@ use crate::{
     metrics::Metrics,
     node::Node,
     service::{ReadLayer, Service},
+    sql,
 };
 
 /// HTTP/2 windows, in bytes: tonic's 64 KiB starve a fast client.
@@ -101,6 +102,8 @@ impl Running {
         config.server.advertise = advertised(&config, flight, scheme);
         let auth = config.auth.as_ref().map(Auth::start).transpose()?.map(Arc::new);
         let node = Arc::new(Node::build(&config, embedded, io.handle(), cpu.handle()).await?);
+        let (watched, told) = (Arc::downgrade(&node), config.clone());
+        tokio::spawn(async move { sql::watch(watched, &told).await });
         let readiness = Readiness::default();
         let metrics = Metrics::new(Arc::clone(&node) as _, &node.latencies);
         let admin = Admin::start(config.server.admin_listen, readiness.clone(), Arc::new(metrics))?;

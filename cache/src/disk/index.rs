@@ -99,10 +99,10 @@ impl Index {
         self.slots.remove(&digest).map_or(0, |slot| u64::from(slot.bytes))
     }
 
-    /// The digests of all files that are there.
-    pub(super) fn digests(&self) -> Vec<u128> {
+    /// The digests of all files that are there, with their bytes in whole blocks.
+    pub(super) fn files(&self) -> Vec<(u128, u64)> {
         let slots = self.slots.iter().filter(|(_, slot)| slot.ready.load(Ordering::SeqCst));
-        slots.map(|(digest, _)| *digest).collect()
+        slots.map(|(digest, slot)| (*digest, u64::from(slot.bytes))).collect()
     }
 
     /// Bytes of all files, in whole blocks.

@@ -80,13 +80,26 @@ impl DiskStore {
         let _ = self.0.pending.acquire_many(self.0.pending_blocks).await;
     }
 
+    /// The keys of at most `limit` chunks with their bytes, in no order, looked up in their files; as
+    /// they stand, while others come and go.
+    pub async fn entries(&self, limit: usize) -> Vec<(ChunkKey, u64)> {
+        let inner = Arc::clone(&self.0);
+        let entries = blocking(move || {
+            let files = inner.index.files().into_iter().take(limit);
+            files
+                .filter_map(|(digest, bytes)| Some((inner.folder.read_key(digest).ok()?, bytes)))
+                .collect()
+        });
+        entries.await.unwrap_or_default()
+    }
+
     /// Removes the chunks of every object that `matches`, once pending writes have ended; returns
     /// their bytes. Readers keep what they hold.
     pub async fn evict(&self, matches: impl Fn(&ObjectId) -> bool + Send + 'static) -> u64 {
         self.flush().await;
         let inner = Arc::clone(&self.0);
         let evicted = blocking(move || {
-            let digests = inner.index.digests().into_iter();
+            let digests = inner.index.files().into_iter().map(|(digest, _)| digest);
             let freed = digests
                 .filter(|&digest| {
                     inner.folder.read_key(digest).is_ok_and(|key| matches(&key.object))

@@ -15,7 +15,7 @@
 mod flight;
 mod tier;
 
-pub use tier::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
+pub use tier::{EstimateBytes, HeldChunk, MemorySettings, MemorySnapshot, MemoryTier};
 
 #[cfg(test)]
 mod tests;

@@ -257,7 +257,7 @@ async fn only_what_matches_is_evicted() {
     let kept = FetchRequest { object: object("kept"), parts: vec![column(0)] };
     tier.fetch(&columns(&[0, 1])).await.unwrap();
     tier.fetch(&kept).await.unwrap();
-    let (bytes, sum) = (tier.bytes(), tier.entries().map(|(_, bytes)| bytes).sum::<u64>());
+    let (bytes, sum) = (tier.bytes(), tier.entries().map(|held| held.bytes).sum::<u64>());
     assert_eq!(bytes, sum);
     let freed = tier.evict(&|object| object.path == "a");
     assert_eq!((tier.len(), tier.bytes()), (1, bytes - freed));

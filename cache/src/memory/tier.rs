@@ -83,6 +83,18 @@ struct Inner<S> {
 struct Entry {
     chunk: Chunk,
     weight: u32,
+    hits: Arc<AtomicU64>,
+}
+
+/// A chunk that a [`MemoryTier`] holds.
+#[derive(Clone, Debug)]
+pub struct HeldChunk {
+    /// Which it is.
+    pub key: Arc<ChunkKey>,
+    /// Its bytes, key included.
+    pub bytes: u64,
+    /// How often it was served since it came in.
+    pub hits: u64,
 }
 
 #[derive(Debug, Default)]
@@ -159,9 +171,13 @@ impl<S: ChunkSource + 'static> MemoryTier<S> {
         &self.0.budget
     }
 
-    /// Every chunk held with its bytes, key included, in no order.
-    pub fn entries(&self) -> impl Iterator<Item = (Arc<ChunkKey>, u64)> + '_ {
-        self.0.cache.iter().map(|(key, entry)| (key, u64::from(entry.weight)))
+    /// Every chunk held, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = HeldChunk> + '_ {
+        self.0.cache.iter().map(|(key, entry)| HeldChunk {
+            key,
+            bytes: u64::from(entry.weight),
+            hits: entry.hits.load(Ordering::Relaxed),
+        })
     }
 
     /// Lets go of the chunks of every object that `matches`; returns their bytes.
@@ -229,7 +245,7 @@ impl<S: ChunkSource + 'static> Inner<S> {
     fn insert(&self, flight: &Flight, chunks: &[Chunk]) {
         for (key, chunk) in flight.keys().iter().zip(chunks) {
             let weight = weight(key, chunk);
-            self.cache.insert(key.clone(), Entry { chunk: chunk.clone(), weight });
+            self.cache.insert(key.clone(), Entry { chunk: chunk.clone(), weight, hits: Arc::default() });
         }
         self.cache.run_pending_tasks();
     }
@@ -252,7 +268,11 @@ impl<S: ChunkSource + 'static> ChunkSource for MemoryTier<S> {
         }
         let mut claims: Vec<Option<Claim>> = request
             .keys()
-            .map(|key| inner.cache.get(&key).map(|entry| Claim::Cached(entry.chunk)))
+            .map(|key| {
+                let entry = inner.cache.get(&key)?;
+                entry.hits.fetch_add(1, Ordering::Relaxed);
+                Some(Claim::Cached(entry.chunk))
+            })
             .collect();
         if claims.iter().any(Option::is_none) {
             let missing = request.keys().zip(&mut claims).filter(|(_, claim)| claim.is_none());

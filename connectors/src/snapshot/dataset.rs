@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use flightcache_cache::{Error, Result};
+use flightcache_cache::{Error, ObjectId, Result};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -95,6 +95,14 @@ impl Dataset {
         let own = self.location();
         let same = store.name() == own.store.name() && store.container() == own.store.container();
         (same && is_under(&path, &own.path)).then_some(path)
+    }
+
+    /// Whether `object` lies at or under the URL.
+    pub fn covers(&self, object: &ObjectId) -> bool {
+        let own = self.location();
+        own.store.name() == object.store
+            && own.store.container() == object.container
+            && is_under(&object.path, &own.path)
     }
 
     /// The current snapshot: from memory within `revalidate_after`, else listed again, once for

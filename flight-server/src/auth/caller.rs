@@ -94,13 +94,18 @@ impl Caller {
         decision
     }
 
+    /// Whether the rules let it see the figures of the node.
+    pub fn may_watch(&self) -> bool {
+        let granted = self.granted.as_ref();
+        granted.is_none_or(|granted| granted.rules.may_watch(&granted.principal))
+    }
+
     /// Decides on the figures of the node. Writes the audit line.
     ///
     /// # Errors
     /// `Denied` if no rule lets the caller act on anything.
     pub fn decide_watch(&self) -> Result<()> {
-        let granted = self.granted.as_ref();
-        let allowed = granted.is_none_or(|granted| granted.rules.may_watch(&granted.principal));
+        let allowed = self.may_watch();
         self.audit(
             "",
             allowed,

@@ -67,6 +67,9 @@ impl Rows<'_> {
             }
             left = left.map(|left| left - rows);
             sink.write(&batch)?;
+            if left == Some(0) && !self.is_shortened() {
+                break;
+            }
         }
         drop(batches);
         sink.finish()?;

@@ -9,13 +9,15 @@
 mod catalog;
 mod queries;
 mod slots;
+mod system;
+mod watchdog;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use flightcache_cache::{Error, Result};
 use flightcache_planner::{
     Planner,
-    sql::{Sql, Statement, SystemTable},
+    sql::{Sql, Statement},
 };
 use flightcache_protocol::TicketSplit;
 use tokio::time::timeout;
@@ -26,6 +28,8 @@ use crate::{auth::Caller, config::Config, node::Node};
 pub(crate) use queries::Running;
 pub use queries::{Queries, QueryRecord, QueryState};
 pub(crate) use slots::{Slot, Slots};
+pub(crate) use system::system_tables;
+pub use watchdog::watch;
 
 /// What DataFusion begins the names of its folders with.
 const SPILLED: &str = "datafusion-";
@@ -75,11 +79,6 @@ fn empty(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The system tables, as `caller` may see them.
-pub(crate) fn system_tables(_node: &Arc<Node>, _caller: &Caller) -> Vec<Arc<dyn SystemTable>> {
-    Vec::new()
 }
 
 /// What is to be prepared.
