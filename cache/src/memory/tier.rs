@@ -245,7 +245,8 @@ impl<S: ChunkSource + 'static> Inner<S> {
     fn insert(&self, flight: &Flight, chunks: &[Chunk]) {
         for (key, chunk) in flight.keys().iter().zip(chunks) {
             let weight = weight(key, chunk);
-            self.cache.insert(key.clone(), Entry { chunk: chunk.clone(), weight, hits: Arc::default() });
+            self.cache
+                .insert(key.clone(), Entry { chunk: chunk.clone(), weight, hits: Arc::default() });
         }
         self.cache.run_pending_tasks();
     }

@@ -211,8 +211,10 @@ fn replanned(
     caller: &Caller,
     query: &SqlQuery,
     running: &Running,
-    mut batches: BatchStream,
+    batches: BatchStream,
 ) -> BatchStream {
+    // An empty answer is polled once more.
+    let mut batches = batches.fuse();
     let (node, caller, query) = (Arc::clone(node), caller.clone(), query.clone());
     let costs = running.costs();
     let first = async move {
