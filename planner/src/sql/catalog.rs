@@ -17,6 +17,7 @@ use datafusion::{
     },
     error::Result,
     execution::{SendableRecordBatchStream, TaskContext},
+    logical_expr::TableType,
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use flightcache_protocol::TicketSplit;
@@ -132,6 +133,30 @@ impl SchemaProvider for Datasets {
     }
 }
 
+/// The datasets as [`INFORMATION`] describes them: one that cannot be read must not make the others
+/// unknown, so it has a name and no columns.
+#[derive(Debug)]
+struct Described(Arc<Datasets>);
+
+#[async_trait]
+impl SchemaProvider for Described {
+    fn table_names(&self) -> Vec<String> {
+        self.0.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.0.table(name).await.unwrap_or_default())
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.0.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.table_exist(name)
+    }
+}
+
 /// The system tables of one query.
 #[derive(Debug)]
 struct System(Vec<Arc<dyn SystemTable>>);
@@ -213,6 +238,9 @@ impl CatalogProvider for Schemas {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
+            DATASETS if self.described.is_none() => {
+                Some(Arc::new(Described(Arc::clone(&self.datasets))))
+            }
             DATASETS => Some(Arc::clone(&self.datasets) as _),
             SYSTEM => Some(Arc::clone(&self.system) as _),
             INFORMATION => {

@@ -186,7 +186,8 @@ fn lacking(infos: &mut SqlInfoDataBuilder) {
         infos.append(none, 0);
     }
     let isolation = sql::SqlTransactionIsolationLevel::SqlTransactionNone as i32;
-    infos.append(Info::SqlDefaultTransactionIsolation, isolation);
+    // The JDBC driver takes nothing but a long here.
+    infos.append(Info::SqlDefaultTransactionIsolation, i64::from(isolation));
     infos.append(Info::SqlSupportedTransactionsIsolationLevels, bits(&[isolation]));
     infos.append(Info::SqlSupportsConvert, BTreeMap::<i32, Vec<i32>>::new());
 }
