@@ -248,29 +248,26 @@ def test_ingesting_and_plans_of_others_are_refused(node: Node) -> None:
                     act(client, action, body)
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "%",
-        "numb%",
-        "_umbers",
-        "' OR '1' = '1",
-        "'; DROP TABLE numbers; --",
-        "\\",
-        "[",
-        "(a+)+$",
-        "%" * 1000,
-        "_%" * 400,
-        "\0",
-        "ü",
-    ],
-)
-def test_patterns_of_metadata_are_patterns(node: Node, sql: adbc.Connection, pattern: str) -> None:
+PATTERNS = [
+    "' OR '1' = '1",
+    "'; DROP TABLE numbers; --",
+    "\\",
+    "[",
+    "(a+)+$",
+    "_%" * 400,
+    "\0",
+    "ü",
+]
+MATCHING = ["%", "numb%", "_umbers", "%" * 1000]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS + MATCHING)
+def test_patterns_of_metadata_are_patterns(node: Node, pattern: str) -> None:
     """They match, or they do not; nothing else comes of them."""
     with node.client() as client:
         answer = client.fetch(info(client, "CommandGetTables", (3, pattern)))
         names = answer["table_name"].to_pylist()
-        assert ("numbers" in names) == (pattern in {"%", "numb%", "_umbers", "%" * 1000}), names
+        assert ("numbers" in names) == (pattern in MATCHING), names
         client.fetch(info(client, "CommandGetDbSchemas", (2, pattern)))
         with raises_kind("Invalid", "pattern"):
             info(client, "CommandGetTables", (3, pattern * 2000))
@@ -287,14 +284,21 @@ GREEDY = {
     "a cross join": "SELECT count(DISTINCT x.row * 7 + y.row) FROM numbers x, numbers y",
     "a large group": "SELECT row, array_agg(a) FROM numbers GROUP BY row ORDER BY 2 LIMIT 1",
     "a large sort": "SELECT * FROM numbers ORDER BY b DESC, a, c",
-    "windows": "SELECT sum(a) OVER (ORDER BY c, row DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM numbers, generate_series(1, 50)",
+    "windows": (
+        "SELECT sum(a) OVER (ORDER BY c, row DESC ROWS BETWEEN UNBOUNDED PRECEDING "
+        "AND UNBOUNDED FOLLOWING) FROM numbers, generate_series(1, 50)"
+    ),
     "deep nesting": "SELECT " + "(" * 20000 + "1" + ")" * 20000,
     "nested queries": "SELECT * FROM " + "(SELECT * FROM " * 3000 + "numbers" + ")" * 3000,
     "a long sum": "SELECT " + "1 + " * 100000 + "1",
     "a huge list": f"SELECT * FROM numbers WHERE row IN ({','.join(map(str, range(10**6)))})",
     "a long text": "SELECT '" + "x" * (3 << 20) + "'",
-    "recursion": "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-    "unnesting": "SELECT count(DISTINCT v) FROM (SELECT unnest(range(0, 100000)) AS v, row FROM numbers)",
+    "recursion": (
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    ),
+    "unnesting": (
+        "SELECT count(DISTINCT v) FROM (SELECT unnest(range(0, 100000)) + row AS v FROM numbers)"
+    ),
 }
 
 
@@ -334,7 +338,7 @@ def test_a_query_over_its_time_is_ended(folder: Path) -> None:
         at_rest(one)
 
 
-def test_a_cancelled_query_stops_and_gives_its_memory_back(node: Node, folder: Path) -> None:
+def test_a_cancelled_query_stops_and_gives_its_memory_back(node: Node) -> None:
     """By CancelFlightInfo and CancelQuery; its other endpoints are refused."""
     query = "SELECT x.row FROM numbers x JOIN numbers y ON x.row <> y.row ORDER BY 1"
     for action, body, cancelled in [
