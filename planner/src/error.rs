@@ -1,5 +1,6 @@
 //! Our errors through DataFusion and back, and DataFusion's as ours.
 
+use arrow::error::ArrowError;
 use datafusion::{
     common::SchemaError, error::DataFusionError, sql::sqlparser::parser::ParserError,
 };
@@ -25,6 +26,14 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
         | DataFusionError::Execution(message) => first_line(message),
         other => first_line(&other.strip_backtrace()),
     };
+    if spills(root) {
+        // A plan reads and writes no file but those it spills to.
+        return Error::exhausted(if message.contains(SPILLED_TOO_MUCH) {
+            "the query spills more than [sql] spill allows: read less, or raise it".to_owned()
+        } else {
+            format!("the query cannot spill: {message}")
+        });
+    }
     match root {
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
@@ -36,6 +45,17 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Error {
         | DataFusionError::Execution(_) => Error::invalid(message),
         DataFusionError::ResourcesExhausted(_) => Error::exhausted(message),
         _ => Error::internal(message),
+    }
+}
+
+/// What DataFusion says when the bound on what is spilled is passed.
+const SPILLED_TOO_MUCH: &str = "used disk space during the spilling";
+
+fn spills(root: &DataFusionError) -> bool {
+    match root {
+        DataFusionError::IoError(_) => true,
+        DataFusionError::ArrowError(error, _) => matches!(**error, ArrowError::IoError(..)),
+        _ => false,
     }
 }
 

@@ -11,8 +11,10 @@
 
 mod catalog;
 mod functions;
+mod interrupt;
 mod literals;
 mod memory;
+mod projections;
 mod query;
 mod results;
 mod shape;
@@ -117,7 +119,8 @@ impl Sql {
             .with_catalog_list(catalog::catalogs(&datasets))
             .with_default_features()
             .build();
-        let state = functions::bounded(state, &bounds);
+        let mut state = functions::bounded(state, &bounds);
+        state.add_analyzer_rule(Arc::new(projections::TellApart));
         Ok(SqlSession { state, datasets, memory, bounds })
     }
 

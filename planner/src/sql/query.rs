@@ -8,8 +8,9 @@ use arrow::{
 };
 use datafusion::{
     common::{ParamValues, metadata::ScalarAndMetadata},
+    execution::SendableRecordBatchStream,
     logical_expr::LogicalPlan,
-    physical_plan::{ExecutionPlan, execute_stream},
+    physical_plan::{ExecutionPlan, execute_stream, stream::RecordBatchReceiverStreamBuilder},
     scalar::ScalarValue,
 };
 use flightcache_cache::{Error, Result};
@@ -17,6 +18,7 @@ use futures::StreamExt;
 
 use super::{
     SqlSession, functions,
+    interrupt::{Interrupt, heeding},
     literals::{self, BATCH_LITERAL_BYTES},
     memory::QueryMemory,
     results, shape,
@@ -37,7 +39,8 @@ pub struct Statement {
 pub struct Query {
     /// The schema of every batch.
     pub schema: SchemaRef,
-    /// Its rows. The work is done where it is polled, and on the runtime of that task.
+    /// Its rows. The work is done on the runtime that the query was executed on, and ends when they
+    /// are dropped.
     pub batches: BatchStream,
     /// What it costs, while and after it runs.
     pub usage: QueryUsage,
@@ -156,13 +159,35 @@ impl Statement {
             state.query_planner().create_physical_plan(&plan, &state).await
         }
         .await;
+        let interrupt = Interrupt::default();
         let batches = planned
+            .and_then(|plan| heeding(plan, &interrupt))
             .and_then(|plan| execute_stream(plan, state.task_ctx()))
             .map_err(|error| from_datafusion(&error))?;
-        let batches = results::plain(batches, Arc::clone(&schema))
-            .map(|batch| batch.map_err(|error| from_datafusion(&error)));
+        let guard = interrupt.on_drop();
+        let batches = results::plain(apart(batches), Arc::clone(&schema)).map(move |batch| {
+            // Whoever drops the batches ends what makes them.
+            let _held = &guard;
+            batch.map_err(|error| from_datafusion(&error))
+        });
         Ok(Query { schema, batches: batches.boxed(), usage: QueryUsage(session.memory) })
     }
+}
+
+/// The same batches, made by a task of their own: a plan may compute for long inside one poll, and
+/// who waits for it must be free to stop waiting.
+fn apart(mut batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let mut task = RecordBatchReceiverStreamBuilder::new(batches.schema(), 1);
+    let sender = task.tx();
+    task.spawn(async move {
+        while let Some(batch) = batches.next().await {
+            if sender.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    task.build()
 }
 
 /// The placeholders of `plan` as fields, `$1` first.

@@ -211,3 +211,45 @@ async fn what_does_not_exist_is_named_with_what_is_near() {
     let described = harness.query("DESCRIBE data").await.unwrap().join("\n");
     assert!(described.contains("year"), "{described}");
 }
+
+/// DataFusion drops one of two projections in a row whose expressions are equal.
+#[tokio::test]
+async fn what_is_said_twice_is_done_twice() {
+    let harness = harness().await;
+    for (expr, expected) in [("id + 1", "| 5 |"), ("id * 3", "| 54 |"), ("-id", "| -2 |")] {
+        let level = format!("(SELECT {expr} AS id FROM ").repeat(3);
+        let sql = format!("SELECT id FROM {level}(SELECT id FROM data WHERE id = 2))))");
+        assert_eq!(harness.query(&sql).await.unwrap(), [expected], "{expr}");
+    }
+    let text = "SELECT reverse(w) AS w FROM (SELECT reverse(w) AS w FROM (SELECT w FROM data))";
+    let mut once = harness.query("SELECT w FROM data").await.unwrap();
+    let mut twice = harness.query(text).await.unwrap();
+    once.sort();
+    twice.sort();
+    assert_eq!(once, twice);
+}
+
+/// Also while it computes inside one poll, on the only thread there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_query_lets_others_run_and_ends_when_its_batches_are_dropped() {
+    let harness = harness().await;
+    let sql = harness.sql();
+    let catalog = harness.catalog().await;
+    let session = |catalog| sql.session(catalog, None).unwrap();
+    let endless = "SELECT count(*) FROM data a, data b, data c WHERE a.id * b.id * c.id = -7";
+    let statement = session(Arc::clone(&catalog)).prepare(endless).await.unwrap();
+    let endless = statement.execute().await.unwrap();
+    let running = tokio::spawn(endless.batches.try_collect::<Vec<_>>());
+    for _ in 0..5 {
+        let other = session(Arc::clone(&catalog)).prepare("SELECT count(w) FROM data").await;
+        assert_eq!(answer(other.unwrap().execute().await.unwrap()).await.unwrap().len(), 1);
+    }
+    assert!(sql.memory_bytes() > 0);
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while sql.memory_bytes() > 0 {
+        assert!(std::time::Instant::now() < deadline, "the query goes on");
+        tokio::task::yield_now().await;
+    }
+}
