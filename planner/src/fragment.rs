@@ -1,20 +1,27 @@
 //! Batches cut from the chunks of one row group.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions},
-    compute::{BatchCoalescer, and, filter_record_batch},
+    compute::{BatchCoalescer, filter_record_batch},
     datatypes::{Schema, SchemaRef},
 };
 use datafusion::{
     error::Result,
-    physical_expr::{PhysicalExpr, projection::Projector},
+    physical_expr::{
+        PhysicalExpr,
+        projection::{ProjectionExprs, Projector},
+        utils::{collect_columns, reassign_expr_columns},
+    },
 };
 use flightcache_cache::{Chunk, Error, PIECE_ROWS};
 use flightcache_protocol::BatchMetadata;
 
-use crate::{dynamic::DynamicFilter, error::external};
+use crate::{error::external, metrics::ScanMetrics, source::CachedSource};
 
 /// Bytes of Arrow data a batch aims at: Flight messages do best between 1 and 4 MiB.
 const TARGET_BATCH_BYTES: usize = 2 << 20;
@@ -26,19 +33,57 @@ const ROWS_KEY: &str = "flightcache.rows";
 #[derive(Debug)]
 pub(crate) struct Evaluation {
     /// The fetched columns.
-    pub(crate) input: SchemaRef,
+    input: SchemaRef,
     /// Rows for which this is not true are dropped.
-    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
-    /// Drops rows that some operator above would drop, where that pays.
-    pub(crate) dynamic: Option<DynamicFilter>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The fetched columns that the projector needs, and where they are among all.
+    kept: (SchemaRef, Vec<usize>),
+    /// From the columns that are kept to the output.
+    projector: Projector,
+    output: SchemaRef,
     /// Rows that expressions are evaluated over at a time, at most.
-    pub(crate) batch_rows: usize,
-    /// From the fetched columns to the output.
-    pub(crate) projector: Projector,
-    /// The schema of the output.
-    pub(crate) output: SchemaRef,
+    batch_rows: usize,
     /// Whether each batch says in its schema's metadata which rows of the file it covers.
-    pub(crate) row_ranges: bool,
+    row_ranges: bool,
+    metrics: Arc<ScanMetrics>,
+}
+
+impl Evaluation {
+    /// `filter` and `projection`, both over the file's schema, evaluated as `source` asks over
+    /// `fetched`, the fetched columns of the file.
+    pub(crate) fn try_new(
+        fetched: &Schema,
+        (filter, projection): (Option<Arc<dyn PhysicalExpr>>, ProjectionExprs),
+        source: &CachedSource,
+        (output, metrics): (SchemaRef, Arc<ScanMetrics>),
+    ) -> Result<Self> {
+        let wanted: HashSet<String> = projection
+            .expr_iter()
+            .flat_map(|expr| collect_columns(&expr))
+            .map(|column| column.name().to_owned())
+            .collect();
+        let named = fetched.fields().iter().enumerate();
+        let kept: Vec<usize> =
+            named.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let kept_schema = fetched.project(&kept)?;
+        let projector = projection
+            .try_map_exprs(|expr| reassign_expr_columns(expr, &kept_schema))?
+            .make_projector(&kept_schema)?;
+        Ok(Self {
+            input: without_metadata(fetched),
+            filter: filter.map(|filter| reassign_expr_columns(filter, fetched)).transpose()?,
+            kept: (without_metadata(&kept_schema), kept),
+            projector,
+            output,
+            batch_rows: source.batch_rows.min(source.filter_rows),
+            row_ranges: source.row_ranges,
+            metrics,
+        })
+    }
+}
+
+fn without_metadata(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().clone()))
 }
 
 /// The rows of a file that `schema`'s batch covers, where the scan was asked to say so.
@@ -103,9 +148,8 @@ impl FragmentBatches {
             let end = rows.min(piece + PIECE_ROWS);
             todo.extend((piece..end).step_by(step).map(|first| (first, step.min(end - first))));
         }
-        let filtered = evaluation.filter.is_some() || evaluation.dynamic.is_some();
-        let gathered = (filtered && !evaluation.row_ranges)
-            .then(|| BatchCoalescer::new(Arc::clone(&evaluation.input), evaluation.batch_rows));
+        let gathered = (evaluation.filter.is_some() && !evaluation.row_ranges)
+            .then(|| BatchCoalescer::new(Arc::clone(&evaluation.kept.0), evaluation.batch_rows));
         Ok(Self { evaluation, columns, row_group, first_row, todo, gathered })
     }
 
@@ -139,6 +183,7 @@ impl FragmentBatches {
         if selected.as_ref().is_some_and(|selected| selected.true_count() == 0) {
             return Ok(None);
         }
+        let batch = self.evaluation.keep(&batch)?;
         let schema = self.output_schema(first, rows);
         let Some(gathered) = &mut self.gathered else {
             let batch = match selected {
@@ -180,29 +225,23 @@ impl FragmentBatches {
 impl Evaluation {
     /// The rows of `batch` that match; `None` if all do.
     fn select(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
         let rows = batch.num_rows();
-        let fixed = match &self.filter {
-            None => None,
-            Some(filter) => {
-                let selected = filter.evaluate(batch)?.into_array(rows)?;
-                let selected = selected
-                    .as_boolean_opt()
-                    .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
-                match selected.true_count() {
-                    0 => return Ok(Some(selected.clone())),
-                    count if count == rows => None,
-                    _ => Some(selected.clone()),
-                }
-            }
-        };
-        let changing = match &self.dynamic {
-            Some(dynamic) => dynamic.select(batch)?,
-            None => None,
-        };
-        Ok(match (fixed, changing) {
-            (Some(fixed), Some(changing)) => Some(and(&fixed, &changing)?),
-            (fixed, changing) => fixed.or(changing),
-        })
+        let selected = filter.evaluate(batch)?.into_array(rows)?;
+        let selected = selected
+            .as_boolean_opt()
+            .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
+        let dropped = rows - selected.true_count();
+        self.metrics.filtered(dropped);
+        Ok((dropped > 0).then(|| selected.clone()))
+    }
+
+    /// The columns of `batch` that the projector needs.
+    fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let (schema, kept) = &self.kept;
+        let columns = kept.iter().filter_map(|&at| batch.columns().get(at)).cloned().collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
     }
 
     /// The output for matching rows.

@@ -11,9 +11,9 @@
 
 mod adapt;
 mod ahead;
-mod dynamic;
 mod error;
 mod fragment;
+mod metrics;
 mod names;
 mod opener;
 mod partition;

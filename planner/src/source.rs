@@ -10,7 +10,9 @@ use datafusion::{
     },
     error::Result,
     object_store::ObjectStore,
-    physical_expr::{PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt},
+    physical_expr::{
+        DynamicFilterTracking, PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt,
+    },
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
         DisplayFormatType,
@@ -21,11 +23,7 @@ use datafusion::{
 use flightcache_cache::{ChunkSource, PIECE_ROWS};
 use flightcache_connectors::Footers;
 
-use crate::{
-    ahead::LookAhead,
-    dynamic::{Payoff, is_dynamic},
-    opener::CachedOpener,
-};
+use crate::{ahead::LookAhead, opener::CachedOpener};
 
 /// What scans read from. `Clone` shares it.
 #[derive(Clone, Debug)]
@@ -36,6 +34,11 @@ pub(crate) struct ScanContext {
     pub(crate) footers: Arc<Footers>,
     /// The budget for what is read before it is needed.
     pub(crate) ahead: LookAhead,
+}
+
+/// Whether `expr` may change while the query runs.
+fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    DynamicFilterTracking::classify(expr).contains_dynamic_filter()
 }
 
 /// A [`FileSource`] that reads cached chunks.
@@ -51,7 +54,6 @@ pub(crate) struct CachedSource {
     pub(crate) filter_rows: usize,
     pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
-    pub(crate) payoff: Payoff,
     pub(crate) batch_rows: usize,
     pub(crate) row_ranges: bool,
     metrics: ExecutionPlanMetricsSet,
@@ -71,7 +73,6 @@ impl CachedSource {
             filter_rows: PIECE_ROWS,
             prune: None,
             dynamic: None,
-            payoff: Payoff::default(),
             batch_rows: PIECE_ROWS,
             row_ranges: false,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -109,9 +110,9 @@ impl FileSource for CachedSource {
         &self,
         _object_store: Arc<dyn ObjectStore>,
         _base_config: &FileScanConfig,
-        _partition: usize,
+        partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
-        Ok(Arc::new(CachedOpener::try_new(self.clone())?))
+        Ok(Arc::new(CachedOpener::try_new(self.clone(), partition)?))
     }
 
     fn table_schema(&self) -> &TableSchema {
@@ -131,9 +132,10 @@ impl FileSource for CachedSource {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         _config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        // A filter costs the same here as in an operator above, and here it spares the rows that
-        // it drops whatever their columns cost; so each is applied. Those that change while the
-        // query runs are hints: whoever sent them does not rely on them.
+        // A filter costs the same here as in an operator above, and spares the columns of the rows
+        // that it drops; so each is applied. Those that change while the query runs, a join's keys
+        // or the threshold of a top-k, prune row groups and no more: their operators look at every
+        // row anyway, and looking twice made most of TPC-H slower.
         let mut source = self.clone();
         let taken = filters
             .into_iter()
