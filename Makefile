@@ -7,6 +7,8 @@ SHELL := bash
 AZURITE := azurite@3.35.0
 # A Go module whose test data are public Parquet files, good and bad.
 CORPUS := github.com/parquet-go/parquet-go@v0.32.0
+# The JDBC driver of Flight SQL, with which the end-to-end tests speak SQL.
+JDBC := org.apache.arrow:flight-sql-jdbc-driver:18.3.0
 PYTHON := .venv/bin/python
 ifdef CI
 export CARGO_INCREMENTAL := 0
@@ -32,7 +34,7 @@ test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
 	cargo test --workspace --locked --quiet
 	$(MAKE) --no-print-directory e2e
 
-e2e: rust .venv/ready .node/ready .cache/corpora/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
 	cargo build --workspace --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
@@ -66,6 +68,13 @@ rust:
 .node/ready: Makefile
 	integration/setup node
 	npm install --prefix .node --no-package-lock --no-save --no-audit --no-fund --loglevel=error $(AZURITE)
+	touch $@
+
+.cache/jdbc/ready: Makefile
+	integration/setup java
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	mvn --quiet --batch-mode dependency:copy -Dartifact=$(JDBC) -DoutputDirectory=$(CURDIR)/$(@D) -Dmdep.stripVersion=true
 	touch $@
 
 .cache/corpora/ready: Makefile

@@ -342,7 +342,7 @@ def test_a_query_over_its_time_is_ended(folder: Path) -> None:
 
 def test_a_cancelled_query_stops_and_gives_its_memory_back(node: Node) -> None:
     """By CancelFlightInfo and CancelQuery; its other endpoints are refused."""
-    query = "SELECT count(*) FROM numbers x, numbers y WHERE x.row * y.row = -7"
+    query = "SELECT count(*) FROM numbers x, numbers y WHERE x.row < 100000 AND x.row * y.row = -7"
     for action, body, cancelled in [
         ("CancelFlightInfo", lambda sent: proto((1, sent)), {1: 1}),
         ("CancelQuery", lambda sent: message("ActionCancelQueryRequest", (1, sent)), {1: 1}),

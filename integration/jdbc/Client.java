@@ -10,6 +10,7 @@ import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.sql.Types;
 import java.util.Base64;
 
 /**
@@ -162,7 +163,8 @@ public final class Client {
   }
 
   private static String value(ResultSet rows, int at) throws SQLException {
-    Object value = rows.getObject(at);
+    boolean zoned = rows.getMetaData().getColumnType(at) == Types.TIMESTAMP_WITH_TIMEZONE;
+    Object value = zoned ? rows.getTimestamp(at) : rows.getObject(at);
     if (value == null || rows.wasNull()) {
       return "null";
     }

@@ -1,4 +1,4 @@
-//! Results as clients get them: plain strings and binaries, in messages of a good size.
+//! Results as clients get them: plain values, in messages of a good size.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use futures::{Stream, StreamExt, stream};
 /// Bytes of a batch above which it is sent as it is; smaller ones are put together.
 const TARGET_BATCH_BYTES: usize = 1 << 20;
 
-/// The schema that clients get for `schema`: views become plain strings and binaries.
+/// The schema that clients get for `schema`: views become plain strings and binaries, dictionaries
+/// their values.
 pub(super) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(plain_field).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
@@ -38,9 +39,8 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::FixedSizeList(field, size) => DataType::FixedSizeList(plain_field(field), *size),
         DataType::Map(field, sorted) => DataType::Map(plain_field(field), *sorted),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
-        DataType::Dictionary(keys, values) => {
-            DataType::Dictionary(keys.clone(), Box::new(plain_type(values)))
-        }
+        // JDBC's driver takes the keys for the values.
+        DataType::Dictionary(_, values) => plain_type(values),
         // Clients know no run ends: nanoarrow and Spark cannot read them.
         DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
         other => other.clone(),
