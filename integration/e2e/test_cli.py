@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.node import Dataset, Node, run, serving, store
+from harness.node import Dataset, Node, command, run, serving, store
 from harness.stores import BlobContainer, free_port
 from harness.tables import assert_same, parquet, plain, tpch
 
@@ -88,6 +89,48 @@ def test_filter_and_limit(node: Node) -> None:
     assert len(scan(node, *flags, "--limit", "2").splitlines()) == 2
 
 
+BY_REGION = "SELECT n_regionkey AS r, count(*) AS c FROM nation GROUP BY 1 ORDER BY 1"
+
+
+def test_sql(node: Node, tmp_path: Path) -> None:
+    """Every format, to standard output and into files."""
+    expected = [{"r": region, "c": 5} for region in range(5)]
+    out = ask(node, "sql", BY_REGION, "--format", "json").stdout
+    assert [json.loads(line) for line in out.splitlines()] == expected
+    out = ask(node, "sql", BY_REGION, "--format", "csv", "--limit", "2").stdout
+    assert out.splitlines() == ["r,c", "0,5", "1,5"]
+    assert "| 4 | 5 |" in ask(node, "sql", BY_REGION).stdout
+    ask(node, "sql", BY_REGION, "--output", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == expected
+    ask(node, "sql", BY_REGION, "--output", tmp_path / "out.arrow")
+    assert pa.ipc.open_file(tmp_path / "out.arrow").read_all().to_pylist() == expected
+    # All endpoints of a plain scan.
+    table = ask(node, "sql", "SELECT * FROM nation", "--format", "csv").stdout
+    assert len(table.splitlines()) == 26
+
+
+def test_sql_from_standard_input(node: Node) -> None:
+    """A query that is `-`."""
+    options = command("sql", "-", "--url", node.flight, "--format", "csv")
+    done = subprocess.run(
+        **options | {"stdin": None, "input": "SELECT 1 AS a\n-- and no more\n"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "a\n1\n"
+
+
+def test_a_table_of_sql_is_shortened(node: Node) -> None:
+    """As one of a scan is, and it says so."""
+    query = "SELECT a.n_name FROM nation a, nation b"
+    done = run("sql", query, "--url", node.flight)
+    assert done.stdout.count("\n") == 104
+    assert "the first 100 rows" in done.stderr
+    assert ask(node, "sql", query, "--limit", "101").stdout.count("\n") == 105
+
+
 def test_url_from_the_environment(node: Node) -> None:
     """FLIGHTCACHE_URL stands for `--url`."""
     done = run("scan", "nation", "--format", "json", FLIGHTCACHE_URL=node.flight)
@@ -136,6 +179,11 @@ def test_failed_warm_exits_1(node: Node) -> None:
         (["scan", "nation", "--columns", "n_nam"], ["n_nam", "n_name"]),
         (["scan", "nation", "--filter", "n_name >"], ["filter"]),
         (["evict", "nope"], ["nope"]),
+        (["sql", "SELECT * FROM natoin"], ["not found", "natoin", "nation"]),
+        (["sql", "SELECT n_nam FROM nation"], ["n_nam"]),
+        (["sql", "DROP TABLE nation"], ["denied", "DROP TABLE"]),
+        (["sql", "SELECT repeat('a', 1000000000)"], ["exhausted", "repeat"]),
+        (["sql", ""], ["empty"]),
         (["scan", "nation", "--output", "/nonexistent/x", "--format", "csv"], ["/nonexistent/x"]),
     ],
     ids=str,

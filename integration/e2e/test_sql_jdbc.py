@@ -134,7 +134,7 @@ def time(shown: str, scalar: pa.Scalar) -> bool:
 
 def moment(shown: str, scalar: pa.Scalar) -> bool:
     """In UTC, to the second; the driver shifts those of another zone, by whatever call."""
-    seen = dt.datetime.fromisoformat(shown.split(".")[0]).replace(tzinfo=dt.UTC)
+    seen = dt.datetime.fromisoformat(shown.split(".", maxsplit=1)[0]).replace(tzinfo=dt.UTC)
     if scalar.type.tz not in {None, "UTC"}:
         return abs(int(seen.timestamp()) - seconds(scalar)) < 24 * 3600
     return int(seen.timestamp()) == seconds(scalar)

@@ -142,6 +142,50 @@ fn every_key_of_auth_is_read() {
 }
 
 #[test]
+fn every_key_of_sql_is_read() {
+    let text = "[cache]\nmemory = '1GiB'\n[sql]\nmemory = '128MiB'\nquery_memory = '32MiB'\n\
+                spill = '2GiB'\nspill_dir = '/tmp/spill'\ntimeout = '90s'\nmax_queries = 3\n\
+                partitions = 5";
+    let config = parse(text).unwrap();
+    let sql = SqlConfig {
+        memory: Some(128 << 20),
+        query_memory: Some(32 << 20),
+        spill: Some(2 << 30),
+        spill_dir: Some("/tmp/spill".into()),
+        timeout: Duration::from_secs(90),
+        max_queries: Some(3),
+        partitions: Some(5),
+    };
+    assert_eq!(config.sql, sql);
+    let settings = sql.settings(&config.cache);
+    assert_eq!((settings.memory_bytes, settings.query_memory_bytes), (128 << 20, 32 << 20));
+    assert_eq!((settings.spill_bytes, settings.partitions), (2 << 30, 5));
+}
+
+#[test]
+fn queries_take_a_share_of_the_memory_and_spill_beside_the_cache() {
+    let of = |text: &str| {
+        let config = parse(text).unwrap();
+        let settings = config.sql.settings(&config.cache);
+        (settings.memory_bytes >> 20, settings.query_memory_bytes >> 20, settings.spill_folder)
+    };
+    assert_eq!(of("[cache]\nmemory = '4GiB'"), (1024, 512, None));
+    assert_eq!(of("[cache]\nmemory = '32MiB'"), (64, 32, None));
+    let spill = Some("/tmp/fc/spill".into());
+    assert_eq!(of("[cache]\ndir = '/tmp/fc'"), (256, 128, spill));
+    assert_eq!(of("[cache]\ndir = '/tmp/fc'\n[sql]\nspill = 0"), (256, 128, None));
+    let problems = parse("[sql]\nspill = '1GiB'\nmemory = 5\ntimeout = '0s'\nquerry_memory = 1");
+    for (problem, said) in problems.unwrap_err().iter().zip([
+        "fc.toml:2: `spill` without a folder",
+        "fc.toml:3: `memory`: 5 bytes are too few",
+        "fc.toml:4: `timeout`: must not be 0",
+        "fc.toml:5: unknown key `querry_memory` in sql; did you mean `query_memory`?",
+    ]) {
+        assert!(problem.starts_with(said), "{problem}");
+    }
+}
+
+#[test]
 fn every_key_of_origins_and_datasets_is_read() {
     let config = parse(EVERY_KEY).unwrap();
     let seconds = Duration::from_secs;

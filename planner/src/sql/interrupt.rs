@@ -84,6 +84,7 @@ impl Interrupt {
 }
 
 /// Lets another thread take the tasks of this one.
+#[expect(clippy::disallowed_methods, reason = "the thread waits for the one that takes over")]
 fn hand_over() {
     let threads = Handle::try_current().map(|handle| handle.runtime_flavor());
     if matches!(threads, Ok(RuntimeFlavor::MultiThread)) {
