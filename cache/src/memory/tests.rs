@@ -265,6 +265,17 @@ async fn only_what_matches_is_evicted() {
 }
 
 #[tokio::test]
+async fn what_is_held_tells_how_often_it_was_served() {
+    let tier = tier(&origin());
+    for wanted in [&[0, 1][..], &[1], &[1]] {
+        tier.fetch(&columns(wanted)).await.unwrap();
+    }
+    let mut held: Vec<_> = tier.entries().map(|held| (held.key.part, held.hits)).collect();
+    held.sort();
+    assert_eq!(held, [(column(0), 0), (column(1), 2)]);
+}
+
+#[tokio::test]
 async fn objects_without_a_version_pass_through() {
     let origin = origin();
     let tier = tier(&origin);

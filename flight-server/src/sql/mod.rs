@@ -20,6 +20,7 @@ use flightcache_planner::{
     sql::{Sql, Statement},
 };
 use flightcache_protocol::TicketSplit;
+use futures::FutureExt;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -105,13 +106,14 @@ pub(crate) async fn prepare<T, W>(
 ) -> Result<T>
 where
     T: Send + 'static,
-    W: Future<Output = Result<T>> + Send,
+    W: Future<Output = Result<T>> + Send + 'static,
 {
     let Wanted { sql, snapshots, split } = wanted;
     let catalog = catalog::Readable::new(node, caller, snapshots);
     let session = node.sql.sql.session(Arc::new(catalog), split)?;
     let limit = node.sql.timeout;
-    let planned = async move { work(session.prepare(&sql).await?).await };
+    // On the heap: DataFusion's futures are large.
+    let planned = async move { work(session.prepare(&sql).await?).await }.boxed();
     let planned = node.on_cpu(async move {
         timeout(limit, planned).await.unwrap_or_else(|_| Err(overdue(limit)))
     });

@@ -220,7 +220,7 @@ fn cancelled() -> Error {
 pub(crate) struct Running {
     queries: Arc<Queries>,
     entry: Arc<Entry>,
-    ended: Option<Option<Error>>,
+    ended: Option<Result<()>>,
 }
 
 impl Running {
@@ -250,17 +250,16 @@ impl Running {
 
     /// Notes how it ended; without it, its client went away.
     pub(crate) fn end(mut self, end: &Result<()>) {
-        self.ended = Some(end.as_ref().err().cloned());
+        self.ended = Some(end.clone());
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.queries.running().remove(&self.entry.number);
-        let stopped = self.entry.stop.borrow().clone();
-        let record = match (&self.ended, &stopped) {
-            (Some(None), _) => self.entry.record(QueryState::Finished, None),
-            (Some(Some(error)), _) if *error.message() != *cancelled().message() => {
+        let record = match &self.ended {
+            Some(Ok(())) => self.entry.record(QueryState::Finished, None),
+            Some(Err(error)) if error.message() != cancelled().message() => {
                 self.entry.record(QueryState::Failed, Some(error))
             }
             _ => self.entry.record(QueryState::Cancelled, None),

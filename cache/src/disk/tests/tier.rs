@@ -52,6 +52,16 @@ async fn a_restart_keeps_what_was_written() {
 }
 
 #[tokio::test]
+async fn what_is_on_disk_is_listed_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, tier) = filled(folder.path(), 3).await;
+    let mut entries = tier.store().entries(10).await;
+    entries.sort_by_key(|(key, _)| key.part);
+    assert_eq!(entries, [0, 1, 2].map(|column| (key(column), FILE)));
+    assert_eq!(tier.store().entries(2).await.len(), 2);
+}
+
+#[tokio::test]
 async fn only_what_is_missing_is_fetched_once_and_written_once() {
     let folder = tempfile::tempdir().unwrap();
     let (origin, tier) = filled(folder.path(), 2).await;

@@ -91,7 +91,9 @@ async fn answer(node: &Arc<Node>, caller: &Caller, command: &Command) -> Result<
         }
         Command::CommandGetTableTypes(of) => {
             let mut types = of.into_builder();
-            tables::TYPES.iter().for_each(|name| types.append(name));
+            for name in tables::TYPES {
+                types.append(name);
+            }
             types.build().map_err(|error| unbuilt(&error))
         }
         Command::CommandGetDbSchemas(of) => tables::schemas(of.clone()),

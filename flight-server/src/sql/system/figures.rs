@@ -17,7 +17,7 @@ pub(super) fn metric_fields() -> Vec<Field> {
 }
 
 /// The node's figures as `flightcache.stats` answers them, and those of SQL.
-pub(super) async fn metrics(node: Arc<Node>, caller: Caller) -> Result<Vec<Vec<ArrayRef>>> {
+pub(super) fn metrics(node: &Node, caller: &Caller) -> Result<Vec<Vec<ArrayRef>>> {
     caller.acting("flightcache.metrics").decide_watch()?;
     let stats = serde_json::to_value(node.stats())
         .map_err(|error| Error::internal("figures cannot be written").with_source(error))?;
@@ -66,7 +66,7 @@ pub(super) fn query_fields() -> Vec<Field> {
 
 /// One row for each read of a query's endpoint: of all queries for who may watch the node, else of
 /// the caller's own.
-pub(super) async fn queries(node: Arc<Node>, caller: Caller) -> Result<Vec<Vec<ArrayRef>>> {
+pub(super) fn queries(node: &Node, caller: &Caller) -> Vec<Vec<ArrayRef>> {
     let all = caller.may_watch();
     let mut shown = node.sql.queries.records();
     shown.retain(|one| all || one.principal.as_deref() == caller.principal());
@@ -78,7 +78,7 @@ pub(super) async fn queries(node: Arc<Node>, caller: Caller) -> Result<Vec<Vec<A
     };
     let started = shown.iter().map(|one| signed(one.started_ms));
     let started = TimestampMillisecondArray::from_iter_values(started).with_timezone("UTC");
-    Ok(vec![vec![
+    vec![vec![
         texts(|one| Some(&one.id)),
         texts(|one| one.principal.as_deref()),
         texts(|one| Some(&one.sql)),
@@ -89,5 +89,5 @@ pub(super) async fn queries(node: Arc<Node>, caller: Caller) -> Result<Vec<Vec<A
         counts(|one| one.rows),
         counts(|one| one.bytes),
         counts(|one| one.peak_memory_bytes),
-    ]])
+    ]]
 }

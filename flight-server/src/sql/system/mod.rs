@@ -13,7 +13,7 @@ use arrow::{
 use async_trait::async_trait;
 use flightcache_cache::{Error, Result};
 use flightcache_planner::sql::SystemTable;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 
 use crate::{auth::Caller, node::Node};
 
@@ -35,13 +35,13 @@ pub(crate) fn system_tables(node: &Arc<Node>, caller: &Caller) -> Vec<Arc<dyn Sy
             Box::pin(datasets::rows(node, caller))
         }),
         table("metrics", figures::metric_fields(), |node, caller| {
-            Box::pin(figures::metrics(node, caller))
+            Box::pin(ready(figures::metrics(&node, &caller)))
         }),
         table("objects", datasets::object_fields(), |node, caller| {
             Box::pin(datasets::objects(node, caller))
         }),
         table("queries", figures::query_fields(), |node, caller| {
-            Box::pin(figures::queries(node, caller))
+            Box::pin(ready(Ok(figures::queries(&node, &caller))))
         }),
     ]
 }
