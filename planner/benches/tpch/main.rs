@@ -13,6 +13,7 @@
 )]
 
 mod distant;
+mod forms;
 mod measure;
 #[path = "../../tests/tpch/mod.rs"]
 mod tpch;
@@ -203,7 +204,7 @@ impl Bench {
         }
     }
 
-    /// What a table takes in memory, against its Parquet.
+    /// What a table takes in memory, against its Parquet, and what it could take.
     async fn size(&self) {
         println!("| TPC-H, scale {} | Parquet | in memory | ratio |", self.scale);
         println!("| --- | --- | --- | --- |");
@@ -220,6 +221,12 @@ impl Bench {
                 held / stored
             );
         }
+
+        println!();
+        let cached = self.cached(16 << 30, None).await;
+        let sql = "SELECT * FROM lineitem LIMIT 1000000";
+        let (schema, batches) = cached.query(sql).await.unwrap();
+        forms::print(&schema, &batches);
     }
 }
 
