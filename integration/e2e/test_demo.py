@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.client import Client
 from harness.node import command, run
 from harness.process import poll
+from harness.sql import plan
 
 
 def rows(out: str) -> list[list[str]]:
@@ -31,6 +32,8 @@ def test_demo_ends_with_a_table() -> None:
     assert all(int(row[4]) > 0 for row in cold)
     assert all(row[4:] == ["0", "0.0", "1.00"] for row in warm)
     assert {row[1] for row in warm} >= {"60175"}
+    assert "SQL" in warm[-1][0]
+    assert warm[-1][1] == "4"
 
 
 def test_kept_demo_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
@@ -43,6 +46,8 @@ def test_kept_demo_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
             poll("the hint for Python", lambda: "pyarrow" in out.read_text())
             with Client(found[0]) as client:
                 assert client.read("lineitem", columns=["l_tax"]).num_rows == 60_175
+                counted = client.fetch(plan(client, "SELECT count(*) AS c FROM lineitem"))
+                assert counted["c"].to_pylist() == [60_175]
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         finally:

@@ -6,10 +6,14 @@ use std::{
 };
 
 use flightcache_cache::Result;
-use flightcache_protocol::{ScanCommand, Stats};
+use flightcache_protocol::Stats;
 use futures::TryStreamExt;
 
-use crate::{client::Client, metrics::StatsSource, node::Node};
+use crate::{
+    client::{Client, Plan},
+    metrics::StatsSource,
+    node::Node,
+};
 
 /// Endpoints read at a time, as a client with several threads would.
 const ENDPOINTS_AT_ONCE: usize = 4;
@@ -32,7 +36,7 @@ impl Measured {
     pub(super) const HEADER: &'static str = "\n| scan                          |      rows |   wall |    CPU | origin GETs | origin MB | hit ratio |\
          \n|-------------------------------|-----------|--------|--------|-------------|-----------|-----------|";
 
-    /// Reads `command` to its end through `client`.
+    /// Reads what `plan` gives to its end through `client`.
     ///
     /// # Errors
     /// What the node answers.
@@ -40,10 +44,10 @@ impl Measured {
         what: &'static str,
         node: &Node,
         client: &Client,
-        command: &ScanCommand,
+        plan: impl Future<Output = Result<Plan>>,
     ) -> Result<Self> {
         let (before, cpu, start) = (node.stats(), cpu_seconds(), Instant::now());
-        let plan = client.plan(command).await?;
+        let plan = plan.await?;
         let mut batches = client.read_all(plan.info.endpoint, ENDPOINTS_AT_ONCE);
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {

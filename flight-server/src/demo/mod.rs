@@ -77,6 +77,11 @@ fn config(args: &DemoArgs) -> Config {
     config
 }
 
+/// Reads 6 of the 16 columns.
+const BY_FLAG: &str = "SELECT l_returnflag, l_linestatus, sum(l_quantity), avg(l_discount), \
+                       sum(l_extendedprice * (1 - l_discount)) FROM lineitem \
+                       WHERE l_shipdate <= DATE '1998-09-02' GROUP BY 1, 2 ORDER BY 1, 2";
+
 async fn measure(running: &Running, client: &Client, output: &mut Output) -> Result<()> {
     let columns = ["l_orderkey", "l_quantity", "l_extendedprice"].map(str::to_owned).to_vec();
     let all = ScanCommand::dataset("lineitem");
@@ -91,14 +96,17 @@ async fn measure(running: &Running, client: &Client, output: &mut Output) -> Res
         ("warm, 3 of 16 columns", &three),
         ("warm, one day of seven years", &filtered),
     ] {
-        let measured = Measured::scan(what, &running.node, client, command).await?;
+        let measured = Measured::scan(what, &running.node, client, client.plan(command)).await?;
         output.line(measured)?;
     }
+    let sql = client.plan_sql(BY_FLAG);
+    output.line(Measured::scan("warm, grouped by SQL", &running.node, client, sql).await?)?;
     output.line("CPU is of server and client together; hit ratio is of chunks in memory.")
 }
 
 fn how_to_connect(running: &Running, output: &mut Output) -> Result<()> {
     let url = format!("grpc://{}", running.flight);
+    let jdbc = format!("jdbc:arrow-flight-sql://{}?useEncryption=false", running.flight);
     output.line(running.ready_line())?;
     output.line(format!(
         "\nfrom Python (pip install pyarrow):\n\
@@ -106,8 +114,14 @@ fn how_to_connect(running: &Running, output: &mut Output) -> Result<()> {
          \n  client = fl.connect(\"{url}\")\
          \n  info = client.get_flight_info(fl.FlightDescriptor.for_path(\"lineitem\"))\
          \n  tables = [client.do_get(endpoint.ticket).read_all() for endpoint in info.endpoints]\n\
+         \nin SQL (pip install adbc-driver-flightsql pyarrow), or by JDBC at {jdbc}:\n\
+         \n  import adbc_driver_flightsql.dbapi as adbc\
+         \n  cursor = adbc.connect(\"{url}\", autocommit=True).cursor()\
+         \n  cursor.execute(\"SELECT l_returnflag, sum(l_quantity) FROM lineitem GROUP BY 1\")\
+         \n  print(cursor.fetch_arrow_table())\n\
          \nfrom a shell:\n\
          \n  flightcache scan lineitem --url {url} --limit 5\
+         \n  flightcache sql \"SELECT count(*) FROM lineitem\" --url {url}\
          \n  flightcache top --url {url}\n\
          \nstop with Ctrl-C"
     ))

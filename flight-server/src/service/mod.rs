@@ -129,10 +129,11 @@ impl FlightService for Service {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = caller(&request)?;
-        sql::prepared::put(&self.node, &caller, request.into_inner())
-            .await
-            .map(Response::new)
-            .map_err(|error| status("DoPut", &error))
+        let bound = sql::prepared::put(&self.node, &caller, request.into_inner()).await;
+        let bound = bound.map_err(|error| status("DoPut", &error))?;
+        bound.map(Response::new).ok_or_else(|| {
+            Status::unimplemented("datasets are read-only: write to the object store")
+        })
     }
 
     async fn do_exchange(

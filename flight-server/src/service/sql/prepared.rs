@@ -74,17 +74,18 @@ pub(in crate::service) fn statement(
     }
 }
 
-/// Answers `DoPut`: binds values to a prepared statement, and refuses everything else.
+/// Answers `DoPut`: binds values to a prepared statement, and refuses all else that is Flight SQL;
+/// `None` for what is not.
 pub(in crate::service) async fn put(
     node: &Arc<Node>,
     caller: &Caller,
     messages: impl Stream<Item = std::result::Result<FlightData, Status>> + Send + Unpin,
-) -> Result<BoxStream<PutResult>> {
+) -> Result<Option<BoxStream<PutResult>>> {
     let messages = collect(messages).await?;
     let descriptor = messages.first().and_then(|first| first.flight_descriptor.as_ref());
     let any = descriptor.and_then(|descriptor| Any::decode(&*descriptor.cmd).ok());
     let Some(any) = any.filter(|any| any.type_url.starts_with(TYPES)) else {
-        return Err(Error::denied("datasets are read-only: write to the object store"));
+        return Ok(None);
     };
     let Command::CommandPreparedStatementQuery(query) = parse(any)? else {
         return Err(read_only());
@@ -96,7 +97,7 @@ pub(in crate::service) async fn put(
         prepared_statement_handle: Some(handle(node, caller, bound)?),
     };
     let put = PutResult { app_metadata: result.encode_to_vec().into() };
-    Ok(stream::iter([Ok(put)]).boxed())
+    Ok(Some(stream::iter([Ok(put)]).boxed()))
 }
 
 async fn collect(
