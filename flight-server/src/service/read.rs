@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    body::{Outgoing, StreamBody},
+    body::{Answer, Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
     info::at_snapshot,
     stream::{OpenStream, Reader, Sender},
@@ -41,7 +41,7 @@ pub(super) async fn read(
     caller: &Caller,
     reader: Reader,
     ticket: &[u8],
-) -> Result<http::Response<tonic::body::Body>> {
+) -> Result<http::Response<Answer>> {
     let arrived = Instant::now();
     let ticket = node.ticket_keys.get().open(ticket, now_ms())?;
     caller.must_own(ticket.principal.as_deref())?;
@@ -149,7 +149,7 @@ async fn send_all(node: &Node, sender: &Sender, messages: Vec<FlightMessage>) ->
     for message in messages {
         let Some(permit) = reserve(node, sender, message.bytes()).await? else { return Ok(false) };
         node.flight.bytes.fetch_add(message.bytes() as u64, Ordering::Relaxed);
-        if sender.send(Ok(Outgoing { message, _permit: permit })).await.is_err() {
+        if sender.send(Ok(Outgoing::new(message, permit))).await.is_err() {
             return Ok(false);
         }
     }
