@@ -25,6 +25,7 @@ mod key;
 mod memory;
 mod meter;
 mod source;
+mod tally;
 mod waiters;
 
 pub use budget::{Lease, MemoryBudget};
@@ -38,4 +39,5 @@ pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
 pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};
 pub use source::{ChunkSource, FetchRequest};
+pub use tally::{Tallied, Tally};
 pub use waiters::{Waiter, Waiters};

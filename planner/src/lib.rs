@@ -13,6 +13,7 @@ mod adapt;
 mod ahead;
 mod error;
 mod fragment;
+mod metrics;
 mod names;
 mod opener;
 mod partition;
@@ -21,6 +22,8 @@ mod prune;
 mod scan;
 mod schema;
 mod source;
+pub mod sql;
+mod statistics;
 mod table;
 mod tables;
 

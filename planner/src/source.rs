@@ -3,20 +3,43 @@
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
+    common::{config::ConfigOptions, tree_node::TreeNodeRecursion},
     datasource::{
         physical_plan::{FileOpener, FileScanConfig, FileSource},
         table_schema::TableSchema,
     },
     error::Result,
     object_store::ObjectStore,
-    physical_expr::{PhysicalExpr, projection::ProjectionExprs},
-    physical_plan::{DisplayFormatType, metrics::ExecutionPlanMetricsSet},
+    physical_expr::{
+        DynamicFilterTracking, PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt,
+    },
+    physical_expr_common::physical_expr::is_volatile,
+    physical_plan::{
+        DisplayFormatType,
+        filter_pushdown::{FilterPushdownPropagation, PushedDown},
+        metrics::ExecutionPlanMetricsSet,
+    },
 };
 use flightcache_cache::{ChunkSource, PIECE_ROWS};
 use flightcache_connectors::Footers;
 
 use crate::{ahead::LookAhead, opener::CachedOpener};
+
+/// What scans read from. `Clone` shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct ScanContext {
+    /// Where columns come from.
+    pub(crate) chunks: Arc<dyn ChunkSource>,
+    /// Parsed footers.
+    pub(crate) footers: Arc<Footers>,
+    /// The budget for what is read before it is needed.
+    pub(crate) ahead: LookAhead,
+}
+
+/// Whether `expr` may change while the query runs.
+fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    DynamicFilterTracking::classify(expr).contains_dynamic_filter()
+}
 
 /// A [`FileSource`] that reads cached chunks.
 ///
@@ -24,38 +47,33 @@ use crate::{ahead::LookAhead, opener::CachedOpener};
 /// partition columns, statistics and schema adaptation stay DataFusion's.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedSource {
-    pub(crate) chunks: Arc<dyn ChunkSource>,
-    pub(crate) footers: Arc<Footers>,
-    pub(crate) ahead: LookAhead,
+    pub(crate) context: ScanContext,
     pub(crate) table_schema: TableSchema,
     pub(crate) projection: ProjectionExprs,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) filter_rows: usize,
     pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) batch_rows: usize,
     pub(crate) row_ranges: bool,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl CachedSource {
     /// A scan of every row and column of a table of `table_schema`.
-    pub(crate) fn new(
-        chunks: Arc<dyn ChunkSource>,
-        footers: Arc<Footers>,
-        ahead: LookAhead,
-        table_schema: TableSchema,
-    ) -> Self {
+    pub(crate) fn new(context: ScanContext, table_schema: TableSchema) -> Self {
         let schema = table_schema.table_schema();
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let projection = ProjectionExprs::from_indices(&all, schema);
         Self {
-            chunks,
-            footers,
-            ahead,
+            context,
             table_schema,
             projection,
             filter: None,
             filter_rows: PIECE_ROWS,
             prune: None,
+            dynamic: None,
+            batch_rows: PIECE_ROWS,
             row_ranges: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -92,22 +110,50 @@ impl FileSource for CachedSource {
         &self,
         _object_store: Arc<dyn ObjectStore>,
         _base_config: &FileScanConfig,
-        _partition: usize,
+        partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
-        Ok(Arc::new(CachedOpener::try_new(self.clone())?))
+        Ok(Arc::new(CachedOpener::try_new(self.clone(), partition)?))
     }
 
     fn table_schema(&self) -> &TableSchema {
         &self.table_schema
     }
 
-    fn with_batch_size(&self, _batch_size: usize) -> Arc<dyn FileSource> {
-        // Batches are sized by bytes; DataFusion splits what is longer than its batch size.
-        Arc::new(self.clone())
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        Arc::new(Self { batch_rows: batch_size.clamp(1, PIECE_ROWS), ..self.clone() })
     }
 
     fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
-        self.filter.clone()
+        conjunction_opt(self.filter.iter().chain(&self.dynamic).cloned())
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        // A filter costs the same here as in an operator above, and spares the columns of the rows
+        // that it drops; so each is applied. Those that change while the query runs, a join's keys
+        // or the threshold of a top-k, prune row groups and no more: their operators look at every
+        // row anyway, and looking twice made most of TPC-H slower.
+        let mut source = self.clone();
+        let taken = filters
+            .into_iter()
+            .map(|filter| {
+                if is_volatile(&filter) {
+                    return PushedDown::No;
+                }
+                let (to, taken) = if is_dynamic(&filter) {
+                    (&mut source.dynamic, PushedDown::No)
+                } else {
+                    (&mut source.filter, PushedDown::Yes)
+                };
+                *to = conjunction_opt(to.take().into_iter().chain([filter]));
+                taken
+            })
+            .collect();
+        let node = Arc::new(source) as Arc<dyn FileSource>;
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(taken).with_updated_node(node))
     }
 
     fn projection(&self) -> Option<&ProjectionExprs> {
@@ -131,17 +177,15 @@ impl FileSource for CachedSource {
         "cached parquet"
     }
 
-    fn supports_repartitioning(&self) -> bool {
-        // Files are cut into splits by row groups, never by byte ranges.
-        false
-    }
-
     fn fmt_extra(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(filter) = &self.filter {
             write!(f, ", filter={filter}")?;
         }
         if let Some(prune) = &self.prune {
             write!(f, ", prune={prune}")?;
+        }
+        if let Some(dynamic) = &self.dynamic {
+            write!(f, ", dynamic={dynamic}")?;
         }
         Ok(())
     }
@@ -150,7 +194,7 @@ impl FileSource for CachedSource {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let expressions = self.filter.iter().chain(&self.prune).cloned();
+        let expressions = self.filter.iter().chain(&self.prune).chain(&self.dynamic).cloned();
         for expression in expressions.chain(self.projection.expr_iter()) {
             if f(&expression)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
