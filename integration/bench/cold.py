@@ -41,8 +41,8 @@ def node_for(container: BlobContainer, endpoint: str) -> Iterator[tuple[Node, Cl
 
 
 def through_us(container: BlobContainer, endpoint: str, columns: Columns) -> tuple[pa.Table, Run]:
-    """Read with a node that has just started, by as many threads as pyarrow has for I/O."""
-    threads = ThreadPoolExecutor(pa.io_thread_count())
+    """Read with a node that has just started, an endpoint at a time on each core."""
+    threads = ThreadPoolExecutor(os.cpu_count())
     with threads, node_for(container, endpoint) as (node, client):
         with measured(node.process.pid, os.getpid()) as run:
             command = {"columns": columns} if columns else {}
