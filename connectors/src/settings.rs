@@ -41,8 +41,8 @@ pub struct OriginSettings {
     pub request_timeout: Duration,
     /// Longest time that a request may bring nothing, neither an answer nor more of its body.
     pub stall_timeout: Duration,
-    /// Bytes of the first read of a footer, from the end of the object; objects that are not
-    /// larger are read whole, once.
+    /// Bytes of the first read of a footer, from the end of the object, at least; of large objects
+    /// it is more. Objects that are not larger are read whole, once.
     pub footer_prefetch: u64,
     /// Decoded bytes of one fetch's columns of one row group; a single column stays below 2 GiB
     /// whatever this says.
@@ -55,8 +55,8 @@ impl Default for OriginSettings {
     fn default() -> Self {
         Self {
             max_concurrent_requests: 64,
-            coalesce_gap: 256 << 10,
-            coalesce_max: 32 << 20,
+            coalesce_gap: 128 << 10,
+            coalesce_max: 48 << 20,
             max_retries: 8,
             retry_timeout: Duration::from_mins(1),
             request_timeout: Duration::from_mins(2),

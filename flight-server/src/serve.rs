@@ -1,5 +1,6 @@
 //! Runs a node: bind early, serve late, drain on SIGTERM.
 
+mod http2;
 mod linger;
 mod tls;
 
@@ -18,7 +19,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::rustls;
-use tonic::transport::{Server, server::Connected};
+use tonic::{service::Routes, transport::server::Connected};
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 
 use linger::Lingering;
@@ -35,14 +37,6 @@ use crate::{
     service::{ReadLayer, Service},
     sql,
 };
-
-/// HTTP/2 windows, in bytes: tonic's 64 KiB starve a fast client.
-const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
-const FRAME_BYTES: u32 = 1 << 20;
-/// Requests a client may have open on one connection.
-const STREAMS_PER_CONNECTION: u32 = 256;
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Serves what `config` describes until SIGTERM or SIGINT, then drains; `output` gets the ready line.
 ///
@@ -74,7 +68,7 @@ pub struct Running {
     admin: Admin,
     readiness: Readiness,
     drain: watch::Sender<bool>,
-    server: tokio::task::JoinHandle<std::result::Result<(), tonic::transport::Error>>,
+    server: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
@@ -134,10 +128,7 @@ impl Running {
         let drain_timeout = config.server.drain_timeout;
         match timeout(drain_timeout, self.server).await {
             Err(_) => warn!(?drain_timeout, "streams were cut after the drain timeout"),
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => {
-                return Err(Error::internal("the server failed").with_source(error));
-            }
+            Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Error::internal("the server failed").with_source(error)),
         }
         if let Some(disk) = &self.node.stack.disk {
@@ -181,11 +172,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn serve(
-        self,
-        listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> std::result::Result<(), tonic::transport::Error> {
+    async fn serve(self, listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
         let connections = connections(listener, self.node.settings.max_connections);
         match tls {
             Some(tls) => self.serve_on(tls::handshakes(connections, tls)).await,
@@ -193,31 +180,19 @@ impl Serving {
         }
     }
 
-    async fn serve_on<C>(
-        self,
-        incoming: impl Stream<Item = std::io::Result<C>>,
-    ) -> std::result::Result<(), tonic::transport::Error>
+    async fn serve_on<C>(self, incoming: impl Stream<Item = std::io::Result<C>>)
     where
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
-        let Self { node, auth, mut drained } = self;
+        let Self { node, auth, drained } = self;
         let incoming = incoming.map(|connection| connection.map(Lingering::new));
         let flight = FlightServiceServer::new(Service::new(Arc::clone(&node)));
-        Server::builder()
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(FRAME_BYTES)
-            .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .timeout(node.settings.request_timeout)
+        let limit = node.settings.request_timeout;
+        let service = ServiceBuilder::new()
             .layer(AuthLayer::new(auth))
             .layer(ReadLayer::new(node))
-            .add_service(flight)
-            .serve_with_incoming_shutdown(incoming, async move {
-                let _ = drained.wait_for(|drain| *drain).await;
-            })
-            .await
+            .service(Routes::new(flight).prepare());
+        http2::serve(incoming, service, limit, drained).await;
     }
 }
 

@@ -32,18 +32,23 @@ def cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def measured(pid: int | None = None) -> Iterator[Run]:
-    """Measure a block, and the CPU that process `pid` spends meanwhile."""
+def measured(*pids: int) -> Iterator[Run]:
+    """Measure a block, and the CPU that processes spend meanwhile."""
     run = Run()
-    cpu, start = cpu_s(pid) if pid else 0.0, time.perf_counter()
+    cpu, start = sum(map(cpu_s, pids)), time.perf_counter()
     yield run
     run.wall_s = time.perf_counter() - start
-    run.cpu_s = cpu_s(pid) - cpu if pid else 0.0
+    run.cpu_s = sum(map(cpu_s, pids)) - cpu
 
 
 def mid(runs: list[Run], of: Callable[[Run], float]) -> float:
     """Return the median of a figure."""
     return median(of(run) for run in runs)
+
+
+def line(name: str, ours: str, peer: str, ratio: float | None, limit: str = "") -> list[str]:
+    """Return a line of the table."""
+    return [name, ours, peer, "" if ratio is None else f"{ratio:.2f}", limit]
 
 
 def memcpy_gb_s(repetitions: int = 5) -> float:

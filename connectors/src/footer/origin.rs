@@ -11,11 +11,18 @@ use tokio::runtime::Handle;
 use super::parse;
 use crate::{Stores, cpu::Cpu, store::Store};
 
+/// Metadata and page indexes are seldom more than an object's size divided by this, so that one
+/// request brings them, for a five-hundredth of the bytes at most.
+const FOOTER_SHARE: u64 = 512;
+/// Bytes that a footer is guessed to have, at most.
+const MAX_GUESS_BYTES: u64 = 1 << 20;
+
 /// Fetches [`Part::Footer`] and [`Part::Range`] from the object stores.
 ///
 /// A footer chunk is the tail of its object from the page indexes on, or from the metadata where
 /// the indexes lie elsewhere; of an object no larger than `footer_prefetch` it is the whole. One
-/// request brings it unless it is longer than `footer_prefetch`, then a second one the rest.
+/// request brings it unless it is longer than that or its usual share of the object, then a second
+/// one the rest.
 #[derive(Debug)]
 pub struct FooterOrigin {
     stores: Arc<Stores>,
@@ -44,7 +51,9 @@ impl FooterOrigin {
 
     async fn footer(&self, store: &Store, object: &Arc<ObjectId>) -> Result<Bytes> {
         let settings = self.stores.settings();
-        let (prefetch, max_bytes) = (settings.footer_prefetch, settings.max_fragment_bytes);
+        let usual = (object.size / FOOTER_SHARE).min(MAX_GUESS_BYTES);
+        let prefetch = settings.footer_prefetch.max(usual);
+        let max_bytes = settings.max_fragment_bytes;
         let mut have = object.size.saturating_sub(prefetch.max(parse::TAIL_BYTES));
         let mut tail = store.read(object, have..object.size).await?;
         let metadata_start = parse::metadata_start(object, &tail, max_bytes)?;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 fn numbers(rows: i64) -> ArrayRef {
-    Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row * 0x9E37_79B9_7F4A)))
+    Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row.wrapping_mul(0x9E37_79B9_7F4A))))
 }
 
 fn small_prefetch(footer_prefetch: u64) -> OriginSettings {
@@ -50,6 +50,16 @@ async fn one_request_and_one_parse_for_64_callers() {
     assert!(first.metadata.column_index().is_some() && first.metadata.offset_index().is_some());
     assert!(first.whole.is_none() && first.bytes > 1000);
     assert!(world.footers.bytes() >= first.bytes as u64);
+}
+
+#[tokio::test]
+async fn a_large_object_gives_its_footer_at_once() {
+    let world = World::new(small_prefetch(64));
+    let file = parquet(vec![("n", numbers(400_000))], 400_000);
+    assert!(file.len() > 2 << 20);
+    let footer = world.footers.get(&world.object("t/large", file).await).await.unwrap();
+    assert!(footer.metadata.offset_index().is_some() && footer.bytes > 64);
+    assert_eq!(world.counts().requests, 1);
 }
 
 #[tokio::test]

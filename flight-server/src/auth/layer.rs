@@ -59,13 +59,14 @@ pub struct AuthService<S> {
     inner: S,
 }
 
-impl<S> Service<http::Request<Body>> for AuthService<S>
+impl<S, B> Service<http::Request<Body>> for AuthService<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: Default,
 {
-    type Response = http::Response<Body>;
+    type Response = http::Response<B>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

@@ -1,96 +1,161 @@
-//! The response body of a stream: Flight messages as HTTP/2 data frames, then gRPC's trailers.
+//! Response bodies: a stream's Flight messages as HTTP/2 data, then gRPC's trailers.
 
 use std::{
+    io::IoSlice,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderValue, header};
-use http_body::{Body, Frame};
-use tokio::sync::mpsc::Receiver;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, mpsc::Receiver};
 use tonic::Status;
 
 use super::{encode::FlightMessage, stream::Pulse};
 
-/// A message with what must be held until it is on its way.
+/// A message on its way, with what is held until the transport has sent it.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    message: FlightMessage,
+    /// Never read: dropped with the message.
+    _permit: Option<OwnedSemaphorePermit>,
+    pulse: Option<Pulse>,
+}
+
+impl Outgoing {
+    pub(super) fn new(message: FlightMessage, permit: OwnedSemaphorePermit) -> Self {
+        Self { message, _permit: Some(permit), pulse: None }
+    }
+}
+
+impl Buf for Outgoing {
+    fn remaining(&self) -> usize {
+        self.message.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.message.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        self.message.chunks_vectored(into)
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.message.advance(sent);
+        if let Some(pulse) = &self.pulse {
+            pulse.sent();
+        }
+    }
+}
+
+/// The body of any answer of the server.
 #[derive(Debug)]
-pub(super) struct Outgoing<P> {
-    pub(super) message: FlightMessage,
-    /// Never read: dropped when the transport has taken the message.
-    pub(super) _permit: P,
+pub enum Answer {
+    /// What generated code answers.
+    Plain(tonic::body::Body),
+    /// What `DoGet` answers.
+    Stream(StreamBody),
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Plain(tonic::body::Body::empty())
+    }
+}
+
+impl From<tonic::body::Body> for Answer {
+    fn from(body: tonic::body::Body) -> Self {
+        Self::Plain(body)
+    }
+}
+
+impl Body for Answer {
+    type Data = Outgoing;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Outgoing>, Status>>> {
+        let plain = |bytes: Bytes| Outgoing { message: bytes.into(), ..Outgoing::default() };
+        match self.get_mut() {
+            Self::Stream(body) => body.poll_frame(context).map(|frame| frame.map(Ok)),
+            Self::Plain(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(plain))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Plain(body) => body.is_end_stream(),
+            Self::Stream(body) => body.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Plain(body) => body.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
 }
 
 /// A body that sends what a producer task hands over.
 ///
 /// The generated code of tonic would copy every message twice, into protobuf and into the frame;
-/// here the runs of a [`FlightMessage`] go to the transport as they are. The stream ends well only
-/// if the producer says so: one that vanishes, by a panic or a shutdown, ends it as an error, so a
-/// client never takes a part for the whole.
+/// here a [`FlightMessage`] goes to the transport as it is. The stream ends well only if the
+/// producer says so: one that vanishes, by a panic or a shutdown, ends it as an error, so a client
+/// never takes a part for the whole.
 #[derive(Debug)]
-pub(super) struct StreamBody<P> {
-    messages: Receiver<Result<Outgoing<P>, Status>>,
-    current: Option<Outgoing<P>>,
+pub struct StreamBody {
+    messages: Receiver<Result<Outgoing, Status>>,
     ended: bool,
     pulse: Pulse,
 }
 
-impl<P: Send + Unpin + 'static> StreamBody<P> {
+impl StreamBody {
     /// The response that sends what arrives in `messages`, until an `Err`: `Status::ok` there is
-    /// the good end. `pulse` beats when the transport asks for more.
+    /// the good end. `pulse` beats when the transport asks for more, and when it sends.
     pub(super) fn response(
-        messages: Receiver<Result<Outgoing<P>, Status>>,
+        messages: Receiver<Result<Outgoing, Status>>,
         pulse: Pulse,
-    ) -> http::Response<tonic::body::Body> {
-        let body = Self { messages, current: None, ended: false, pulse };
-        let mut response = http::Response::new(tonic::body::Body::new(body));
+    ) -> http::Response<Answer> {
+        let body = Self { messages, ended: false, pulse };
+        let mut response = http::Response::new(Answer::Stream(body));
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         response
     }
 
-    fn trailers(&mut self, status: &Status) -> Frame<Bytes> {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Frame<Outgoing>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = self.messages.poll_recv(context);
+        self.pulse.beat(next.is_pending());
+        let status = match ready!(next) {
+            Some(Ok(outgoing)) => {
+                let pulse = Some(self.pulse.clone());
+                return Poll::Ready(Some(Frame::data(Outgoing { pulse, ..outgoing })));
+            }
+            Some(Err(status)) => status,
+            None => Status::unavailable("the stream was cut: read on elsewhere"),
+        };
+        Poll::Ready(Some(self.trailers(&status)))
+    }
+
+    fn trailers(&mut self, status: &Status) -> Frame<Outgoing> {
         self.ended = true;
         let mut trailers = HeaderMap::new();
         if status.add_header(&mut trailers).is_err() {
             trailers.insert("grpc-status", HeaderValue::from_static("13"));
         }
         Frame::trailers(trailers)
-    }
-}
-
-impl<P: Send + Unpin + 'static> Body for StreamBody<P> {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        loop {
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            if let Some(run) = self.current.as_mut().and_then(|current| current.message.pop()) {
-                self.pulse.beat(false);
-                return Poll::Ready(Some(Ok(Frame::data(run))));
-            }
-            self.current = None;
-            let status = match self.messages.poll_recv(context) {
-                Poll::Pending => {
-                    self.pulse.beat(true);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Ok(outgoing))) => {
-                    self.current = Some(outgoing);
-                    continue;
-                }
-                Poll::Ready(Some(Err(status))) => status,
-                Poll::Ready(None) => Status::unavailable("the stream was cut: read on elsewhere"),
-            };
-            return Poll::Ready(Some(Ok(self.trailers(&status))));
-        }
     }
 }
 
@@ -101,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    async fn grpc_status(ends: Vec<Result<Outgoing<()>, Status>>) -> String {
+    async fn grpc_status(ends: Vec<Result<Outgoing, Status>>) -> String {
         let (sender, receiver) = mpsc::channel(4);
         for end in ends {
             sender.send(end).await.unwrap();
@@ -114,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_ends_well_only_if_its_producer_says_so() {
-        let message = || Ok(Outgoing { message: FlightMessage::default(), _permit: () });
+        let message = || Ok(Outgoing::default());
         assert_eq!(grpc_status(vec![message(), Err(Status::ok(""))]).await, "0");
         assert_eq!(grpc_status(vec![message()]).await, "14");
         assert_eq!(grpc_status(vec![Err(Status::aborted("moved on"))]).await, "10");

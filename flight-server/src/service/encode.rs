@@ -1,13 +1,13 @@
 //! Record batches as Flight messages, sharing the cached buffers instead of copying them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io::IoSlice};
 
 use arrow::{array::RecordBatch, buffer::Buffer, datatypes::Schema};
 use arrow_ipc::{
     root_as_message,
     writer::{DictionaryHandling, IpcWriteOptions, StreamEncoder},
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flightcache_cache::{Error, Result};
 
 /// Buffers below this many bytes are copied together: a frame of its own costs more.
@@ -17,6 +17,8 @@ const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// One gRPC message with a `FlightData` in it, as the byte runs that go on the wire in order.
+///
+/// As a [`Buf`] it is what is left to send: the transport writes many runs in one system call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FlightMessage {
     runs: VecDeque<Bytes>,
@@ -24,14 +26,43 @@ pub(super) struct FlightMessage {
 }
 
 impl FlightMessage {
-    /// Bytes of the message on the wire.
+    /// Bytes of the message that are still to go on the wire.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+}
 
-    /// The next run of bytes.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        self.runs.pop_front()
+impl From<Bytes> for FlightMessage {
+    /// Bytes that are framed already.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes: bytes.len(), runs: VecDeque::from([bytes]) }
+    }
+}
+
+impl Buf for FlightMessage {
+    fn remaining(&self) -> usize {
+        self.bytes
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.runs.front().map_or(&[], |run| run)
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let slices = into.iter_mut().zip(&self.runs);
+        slices.map(|(slice, run)| *slice = IoSlice::new(run)).count()
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        self.bytes = self.bytes.saturating_sub(sent);
+        while let Some(run) = self.runs.front_mut() {
+            if sent < run.len() {
+                run.advance(sent);
+                return;
+            }
+            sent -= run.len();
+            self.runs.pop_front();
+        }
     }
 }
 
@@ -253,6 +284,29 @@ mod tests {
                 .await
                 .unwrap();
         assert_eq!(decoded, slices);
+    }
+
+    #[test]
+    fn what_is_left_of_a_message_is_the_same_however_it_is_sent() {
+        let mut encoder = FlightEncoder::try_new(&batch(0..1).schema()).unwrap();
+        let message = encoder.encode(&batch(0..5_000), b"meta").unwrap().pop().unwrap();
+        let whole = message.runs.iter().flat_map(|run| run.to_vec()).collect::<Vec<u8>>();
+        assert!(message.runs.len() > 2);
+        for step in [1000, 4096, 70_001] {
+            let (mut left, mut sent) = (message.clone(), Vec::new());
+            while left.has_remaining() {
+                let mut slices = [IoSlice::new(&[]); 2];
+                let count = left.chunks_vectored(&mut slices);
+                let mut ready: Vec<u8> =
+                    slices[..count].iter().flat_map(|run| run.to_vec()).collect();
+                ready.truncate(step);
+                left.advance(ready.len());
+                sent.extend(ready);
+                assert_eq!(left.remaining(), whole.len() - sent.len());
+            }
+            assert_eq!(sent, whole);
+            assert!(left.runs.is_empty() && left.chunk().is_empty());
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use prost::Message;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{read, stream::Reader};
+use super::{body::Answer, read, stream::Reader};
 use crate::{auth::Caller, node::Node, status::status};
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
@@ -24,7 +24,7 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 const PREFIX_BYTES: usize = 5;
 
 /// Wraps a gRPC service so that `DoGet` is read by [`read`](super::read), without the copies
-/// that generated code makes of every message.
+/// that generated code makes of every message; what the service itself answers passes unchanged.
 #[derive(Clone, Debug)]
 pub struct ReadLayer {
     node: Arc<Node>,
@@ -57,7 +57,7 @@ where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    type Response = http::Response<Body>;
+    type Response = http::Response<Answer>;
     type Error = Infallible;
     type Future =
         Pin<Box<dyn Future<Output = std::result::Result<Self::Response, Infallible>> + Send>>;
@@ -75,7 +75,8 @@ where
             line.asked();
         }
         if request.uri().path() != DO_GET {
-            return Box::pin(self.inner.call(request));
+            let answered = self.inner.call(request);
+            return Box::pin(async move { Ok(answered.await?.map(Answer::from)) });
         }
         let node = Arc::clone(&self.node);
         Box::pin(async move {

@@ -25,8 +25,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{auth::Caller, node::Node, status::status};
 
+pub use body::{Answer, Outgoing};
 pub(crate) use info::at_snapshot;
 pub use layer::ReadLayer;
+pub(crate) use stream::grpc_timeout;
 
 /// The Flight service of a node.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use arrow::{array::RecordBatch, datatypes::Schema};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use flightcache_cache::{Error, ErrorKind, Result};
 use flightcache_connectors::Snapshot;
 use flightcache_planner::{BatchStream, DatasetTable, covered_rows};
@@ -20,11 +20,11 @@ use tokio::{
 };
 
 use super::{
-    body::{Outgoing, StreamBody},
+    body::{Answer, Outgoing, StreamBody},
     encode::{FlightEncoder, FlightMessage},
     info::at_snapshot,
     sql,
-    stream::{OpenStream, Reader, Sender},
+    stream::{MayGoOn, OpenStream, Reader, Sender},
 };
 use crate::{
     auth::Caller,
@@ -45,7 +45,7 @@ pub(super) async fn read(
     caller: &Caller,
     reader: Reader,
     ticket: &[u8],
-) -> Result<http::Response<tonic::body::Body>> {
+) -> Result<http::Response<Answer>> {
     if is_sql_ticket(ticket) {
         return sql::read(node, caller, reader, ticket).await;
     }
@@ -60,8 +60,14 @@ pub(super) async fn read(
         planning.planner.read(&table, &wanted.command, split, wanted.limit)
     });
     let (schema, batches) = scan.await?;
+    let may_go_on = {
+        let (node, caller, command) = (Arc::clone(&node), caller.clone(), ticket.command.clone());
+        Box::new(move || node.datasets.authorize_on(&caller, &command))
+    };
+    let copies = ticket.command.filter.is_some();
+    let rows = Rows { schema, batches, copies, may_go_on };
     let caller = caller.clone();
-    admitted.respond(&schema, batches, pending(), move |end| {
+    admitted.respond(rows, pending(), move |end| {
         if end.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
             let moved_on = |current: &Snapshot| match &ticket.split {
                 Some(split) => current.holds(&split.path, &split.etag),
@@ -70,6 +76,17 @@ pub(super) async fn read(
             node.datasets.outdated(&caller, &ticket.command, moved_on);
         }
     })
+}
+
+/// What a stream sends.
+pub(super) struct Rows {
+    /// The schema of every batch.
+    pub(super) schema: SchemaRef,
+    pub(super) batches: BatchStream,
+    /// Whether batches are memory of their own, and not slices of chunks.
+    pub(super) copies: bool,
+    /// Asks anew whether the caller may have them.
+    pub(super) may_go_on: MayGoOn,
 }
 
 /// A stream that has its place.
@@ -91,25 +108,26 @@ impl Admitted {
         Ok(Self { node: Arc::clone(node), reader, permit, arrived })
     }
 
-    /// The response whose body streams `batches` of `schema`, until `stop` says why no more; `ended`
-    /// hears how it ended, if not by a client that went away.
+    /// The response whose body streams `rows`, until `stop` says why no more; `ended` hears how it
+    /// ended, if not by a client that went away.
     ///
     /// # Errors
     /// `Invalid` if the schema cannot be sent.
     pub(super) fn respond(
         self,
-        schema: &Schema,
-        batches: BatchStream,
+        rows: Rows,
         stop: impl Future<Output = Error> + Send + 'static,
         ended: impl FnOnce(&Result<()>) + Send + 'static,
-    ) -> Result<http::Response<tonic::body::Body>> {
+    ) -> Result<http::Response<Answer>> {
         let Self { node, reader, permit, arrived } = self;
-        let encoder = FlightEncoder::try_new(schema)?;
+        let Rows { schema, batches, copies, may_go_on } = rows;
+        let encoder = FlightEncoder::try_new(&schema)?;
         let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
-        let open = OpenStream::new(Arc::clone(&node), reader, permit);
+        let open = OpenStream::new(Arc::clone(&node), reader, may_go_on, permit);
         let pulse = open.pulse();
         let sending = sender.clone();
-        let producer = Producer { node: Arc::clone(&node), encoder, sender: sending, arrived };
+        let producing = Arc::clone(&node);
+        let producer = Producer { node: producing, encoder, sender: sending, copies, arrived };
         let produced = node.cpu.spawn(async move {
             let end = tokio::select! {
                 end = producer.run(batches) => end,
@@ -196,7 +214,7 @@ async fn send_all(node: &Node, sender: &Sender, messages: Vec<FlightMessage>) ->
     for message in messages {
         let Some(permit) = reserve(node, sender, message.bytes()).await? else { return Ok(false) };
         node.flight.bytes.fetch_add(message.bytes() as u64, Ordering::Relaxed);
-        if sender.send(Ok(Outgoing { message, _permit: permit })).await.is_err() {
+        if sender.send(Ok(Outgoing::new(message, permit))).await.is_err() {
             return Ok(false);
         }
     }

@@ -40,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_AHEAD: Duration = Duration::from_millis(200);
 
 /// Hands messages of a stream to its body; an `Err` is the end.
-pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, Status>>;
+pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing, Status>>;
 
 /// Where a request came from, and until when its caller waits.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +52,7 @@ pub(super) struct Reader {
 impl Reader {
     /// The caller of `request`, which arrives at this moment.
     pub(super) fn of<B>(request: &http::Request<B>) -> Self {
-        let timeout = request.headers().get("grpc-timeout").and_then(|value| value.to_str().ok());
-        let deadline = timeout.and_then(grpc_timeout).map(|timeout| Instant::now() + timeout);
+        let deadline = grpc_timeout(request).map(|timeout| Instant::now() + timeout);
         Self { line: Line::of(request), deadline }
     }
 
@@ -66,8 +65,13 @@ impl Reader {
     }
 }
 
+/// How long the caller of `request` waits for it, if it says so.
+pub(crate) fn grpc_timeout<B>(request: &http::Request<B>) -> Option<Duration> {
+    duration(request.headers().get("grpc-timeout")?.to_str().ok()?)
+}
+
 /// Digits and a unit, as gRPC writes them.
-fn grpc_timeout(text: &str) -> Option<Duration> {
+fn duration(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
     match unit {
@@ -100,8 +104,13 @@ impl Pulse {
 
     /// Notes that the transport asked, and whether there was nothing for it.
     pub(super) fn beat(&self, hungry: bool) {
-        self.0.taken_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.sent();
         self.0.hungry.store(hungry, Ordering::Relaxed);
+    }
+
+    /// Notes that the client took something of what the transport has.
+    pub(super) fn sent(&self) {
+        self.0.taken_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
     /// How long the client has left the stream unread; zero while it waits for us.
@@ -220,7 +229,7 @@ mod tests {
             ("-5S", None),
             ("5ü", None),
         ] {
-            assert_eq!(grpc_timeout(text), expected, "{text}");
+            assert_eq!(duration(text), expected, "{text}");
         }
     }
 

@@ -47,7 +47,7 @@ fn measure(name: &str, arrays: &[ArrayRef]) -> Form {
     };
     let tight: Vec<ArrayRef> =
         arrays.iter().map(|array| cast(array, &tight_type).unwrap()).collect();
-    let rows: usize = arrays.iter().map(|array| array.len()).sum();
+    let rows: usize = arrays.iter().map(Array::len).sum();
     let each = |bytes: usize| bytes as f64 / rows as f64;
     let time = |from: &[ArrayRef], to: &DataType| {
         let started = Instant::now();

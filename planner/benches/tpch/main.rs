@@ -54,7 +54,7 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        Bench::new(threads).await.run().await;
+        Box::pin(Bench::new(threads).await.run()).await;
     });
 }
 
@@ -90,10 +90,10 @@ impl Bench {
     async fn run(self) {
         for part in &self.parts {
             match part.as_str() {
-                "warm" => self.warm().await,
-                "distant" => self.distant().await,
-                "budget" => self.budget().await,
-                "size" => self.size().await,
+                "warm" => Box::pin(self.warm()).await,
+                "distant" => Box::pin(self.distant()).await,
+                "budget" => Box::pin(self.budget()).await,
+                "size" => Box::pin(self.size()).await,
                 other => println!("no part is called {other}"),
             }
             println!();
@@ -124,7 +124,7 @@ impl Bench {
                 costs[1].push(cost(rows(&memory, sql)).await);
                 costs[2].push(cost(rows(&files, sql)).await);
             }
-            let medians = costs.map(median);
+            let medians = costs.each_ref().map(|costs| median(costs));
             print_warm(name, medians);
             for (sum, cost) in sums.iter_mut().zip(medians) {
                 sum.wall += cost.wall;

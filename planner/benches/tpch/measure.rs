@@ -20,7 +20,7 @@ pub(crate) async fn cost<T>(work: impl Future<Output = T>) -> Cost {
 }
 
 /// The medians of wall and of CPU seconds.
-pub(crate) fn median(costs: Vec<Cost>) -> Cost {
+pub(crate) fn median(costs: &[Cost]) -> Cost {
     let middle = |of: fn(&Cost) -> f64| {
         let mut values: Vec<f64> = costs.iter().map(of).collect();
         values.sort_by(f64::total_cmp);

@@ -5,10 +5,7 @@ mod uncached;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use datafusion::{
-    execution::SessionStateBuilder, object_store::ObjectStore,
-    physical_optimizer::optimizer::PhysicalOptimizer,
-};
+use datafusion::{execution::SessionStateBuilder, object_store::ObjectStore};
 use flightcache_cache::{
     ChunkSource, DiskSettings, DiskSnapshot, DiskStore, DiskTier, FetchRequest, MemoryBudget,
     MemorySettings, MemorySnapshot, MemoryTier, Part, Result,
@@ -101,7 +98,7 @@ impl EmbeddedCache {
     pub fn rewrites(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         let rewrite =
             Rewrite { context: self.planner.context().clone(), stores: Arc::clone(&self.stores) };
-        let rules = builder.physical_optimizers().take().unwrap_or_else(PhysicalOptimizer::new);
+        let rules = builder.physical_optimizers().take().unwrap_or_default();
         let mut rules = rules.rules;
         rules.insert(0, Arc::new(CacheScans(rewrite.clone())));
         rules.push(Arc::new(NameUncached(rewrite)));

@@ -102,12 +102,7 @@ impl QueryMemory {
         self.peak.load(Ordering::Relaxed)
     }
 
-    fn exceeded(
-        &self,
-        whose: &str,
-        reservation: &MemoryReservation,
-        wanted: usize,
-    ) -> DataFusionError {
+    fn exceeded(whose: &str, reservation: &MemoryReservation, wanted: usize) -> DataFusionError {
         DataFusionError::ResourcesExhausted(format!(
             "{} more for {} would pass {whose}: read less, or raise [sql] {}",
             human_readable_size(wanted),
@@ -118,7 +113,7 @@ impl QueryMemory {
 }
 
 impl MemoryPool for QueryMemory {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "query"
     }
 
@@ -145,13 +140,13 @@ impl MemoryPool for QueryMemory {
         if !self.shared.try_grow(additional) {
             let limit = human_readable_size(self.shared.limit);
             let whose = format!("the {limit} of all queries");
-            return Err(self.exceeded(&whose, reservation, additional));
+            return Err(Self::exceeded(&whose, reservation, additional));
         }
         if self.own.try_grow(reservation, additional).is_err() {
             self.shared.shrink(additional);
             let limit = human_readable_size(self.limit);
             let whose = format!("the query's {limit}");
-            return Err(self.exceeded(&whose, reservation, additional));
+            return Err(Self::exceeded(&whose, reservation, additional));
         }
         self.peak.fetch_max(self.own.reserved(), Ordering::Relaxed);
         Ok(())

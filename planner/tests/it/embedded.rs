@@ -70,12 +70,15 @@ impl Both {
     async fn check(&self, sql: &str) {
         let mut answers = Vec::new();
         for context in [&self.alone, &self.cached, &self.cached] {
-            let frame = context.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-            let rows = frame.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-            answers.push(lines(rows.into_iter()));
+            let rows = async { context.sql(sql).await?.collect().await };
+            let rows = rows.await.map(|rows| lines(rows.into_iter()));
+            answers.push(rows.map_err(|error| format!("{sql}: {error}")));
         }
-        assert_eq!(answers[1], answers[0], "{sql}, cold");
-        assert_eq!(answers[2], answers[0], "{sql}, warm");
+        let mut answers = answers.into_iter();
+        let alone = answers.next().unwrap().unwrap();
+        for (cached, what) in answers.zip(["cold", "warm"]) {
+            assert_eq!(cached.as_ref(), Ok(&alone), "{sql}, {what}");
+        }
     }
 
     async fn explain(&self, sql: &str) -> String {
@@ -97,15 +100,15 @@ fn kinds(range: std::ops::Range<i64>) -> RecordBatch {
         .map(|i| some(&i).then(|| format!("a word of some length {}", i % 5)))
         .collect();
     let kind: DictionaryArray<Int32Type> =
-        range.clone().map(|i| some(&i).then(|| ["x", "y", "z"][i as usize % 3])).collect();
-    let price =
-        Decimal128Array::from_iter(range.clone().map(|i| some(&i).then_some(i128::from(i) * 7)));
+        range.clone().map(|i| some(&i).then_some(if i % 3 == 0 { "x" } else { "y" })).collect();
+    let price: Decimal128Array =
+        range.clone().map(|i| some(&i).then_some(i128::from(i) * 7)).collect();
     let price = price.with_precision_and_scale(15, 2).unwrap();
     let at: TimestampMicrosecondArray =
         range.clone().map(|i| some(&i).then_some(i * 3_600_000_000)).collect();
     let at = at.with_timezone("Europe/Zurich");
     let day: Date32Array = range.clone().map(|i| Some(i as i32)).collect();
-    let raw = BinaryArray::from_iter(range.clone().map(|i| some(&i).then(|| i.to_le_bytes())));
+    let raw: BinaryArray = range.clone().map(|i| some(&i).then(|| i.to_le_bytes())).collect();
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>(
         range.clone().map(|i| some(&i).then(|| (0..i % 4).map(Some).collect::<Vec<_>>())),
     );

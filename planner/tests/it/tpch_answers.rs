@@ -1,6 +1,6 @@
 //! TPC-H: answers do not depend on what is cached, where, or whether at all.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -38,7 +38,7 @@ async fn plans_are_as_they_were_found_good() {
             |at: usize| rows.iter().flat_map(move |batch| batch.column(at).as_string::<i32>());
         let plan = column(0).zip(column(1)).find(|(kind, _)| *kind == Some("physical_plan"));
         let plan = plan.and_then(|(_, plan)| plan).unwrap();
-        plans.push_str(&format!("-- {name}\n{}\n", redacted(plan)));
+        writeln!(plans, "-- {name}\n{}", redacted(plan)).unwrap();
     }
     if plans != PLANS {
         let found = concat!(env!("CARGO_TARGET_TMPDIR"), "/plans.txt");
@@ -56,7 +56,7 @@ fn redacted(plan: &str) -> String {
         redacted.push_str(before);
         if let Some((groups, after)) = rest.split_once("]]}") {
             let number = groups.split_once(':').map_or(groups, |(number, _)| number);
-            redacted.push_str(&format!("file_groups={{{number}}}{after}"));
+            write!(redacted, "file_groups={{{number}}}{after}").unwrap();
         }
         redacted.push('\n');
     }

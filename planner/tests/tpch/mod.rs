@@ -126,7 +126,7 @@ impl Cached {
     /// The answer to `sql`.
     pub(crate) async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let session = self.sql.session(self.catalog().await, None)?;
-        let query = session.prepare(sql).await?.execute().await?;
+        let query = Box::pin(async { session.prepare(sql).await?.execute().await }).await?;
         Ok((query.schema, query.batches.try_collect().await?))
     }
 }

@@ -22,7 +22,11 @@ use super::{about, flight_info, keys, parse, sealed_endpoint, tables, types};
 use crate::{
     auth::Caller,
     node::Node,
-    service::{read::Admitted, stream::Reader},
+    service::{
+        Answer,
+        read::{Admitted, Rows},
+        stream::Reader,
+    },
 };
 
 /// Whether `command` asks for metadata.
@@ -72,14 +76,17 @@ pub(super) async fn read(
     caller: &Caller,
     reader: Reader,
     command: &str,
-) -> Result<http::Response<tonic::body::Body>> {
+) -> Result<http::Response<Answer>> {
     let broken = || Error::internal("a sealed command cannot be read again");
     let bytes = BASE64_STANDARD.decode(command).map_err(|_| broken())?;
     let command = parse(Any::decode(&*bytes).map_err(|_| broken())?)?;
     let admitted = Admitted::new(&node, reader).await?;
     let batch = answer(&node, caller, &command).await?;
-    let (schema, batches) = (batch.schema(), stream::iter([Ok(batch)]));
-    admitted.respond(&schema, batches.boxed(), pending(), |_| {})
+    let schema = batch.schema();
+    let batches = stream::iter([Ok(batch)]).boxed();
+    // It is sent at once.
+    let may_go_on = Box::new(|| Ok(()));
+    admitted.respond(Rows { schema, batches, copies: true, may_go_on }, pending(), |_| {})
 }
 
 async fn answer(node: &Arc<Node>, caller: &Caller, command: &Command) -> Result<RecordBatch> {

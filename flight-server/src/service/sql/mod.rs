@@ -27,7 +27,7 @@ use flightcache_cache::{Error, Result};
 use flightcache_protocol::{SqlRequest, SqlStatement, SqlTicket, is_sql_ticket};
 use prost::Message;
 
-use super::{info, stream::Reader};
+use super::{Answer, info, stream::Reader};
 use crate::{
     auth::Caller,
     node::{Node, now_ms},
@@ -97,7 +97,7 @@ pub(super) async fn read(
     caller: &Caller,
     reader: Reader,
     ticket: &[u8],
-) -> Result<http::Response<tonic::body::Body>> {
+) -> Result<http::Response<Answer>> {
     let ticket = open(&node, caller, ticket)?;
     match ticket.request {
         SqlRequest::Query(query) => statement::read(node, caller, reader, query).await,

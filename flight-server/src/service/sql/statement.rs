@@ -21,7 +21,11 @@ use super::{flight_info, prepared, sealed_endpoint};
 use crate::{
     auth::Caller,
     node::Node,
-    service::{info, read::Admitted, stream::Reader},
+    service::{
+        Answer, info,
+        read::{Admitted, Rows},
+        stream::{MayGoOn, Reader},
+    },
     sql::{Running, Slot, Wanted, overdue, prepare},
 };
 
@@ -112,7 +116,7 @@ pub(super) async fn read(
     caller: &Caller,
     reader: Reader,
     query: SqlQuery,
-) -> Result<http::Response<tonic::body::Body>> {
+) -> Result<http::Response<Answer>> {
     let principal = caller.principal();
     let running = node.sql.queries.begin(&query.id, principal, &query.statement.sql)?;
     let starting = start(&node, caller, reader, &query, &running);
@@ -132,6 +136,13 @@ pub(super) async fn read(
     let batches = batches.inspect_ok(move |batch| {
         count(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
     });
+    let rows = Rows {
+        schema,
+        batches: batches.boxed(),
+        // Operators make batches of their own.
+        copies: true,
+        may_go_on: may_go_on(&node, caller, &query),
+    };
     let (limit, stopped) = (node.sql.timeout, running.stopped());
     let stop = async move {
         tokio::select! {
@@ -140,12 +151,21 @@ pub(super) async fn read(
         }
     };
     let (node, caller) = (Arc::clone(&node), caller.clone());
-    admitted.respond(&schema, batches.boxed(), stop, move |end| {
+    admitted.respond(rows, stop, move |end| {
         if end.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
             outdated(&node, &caller, &query.snapshots);
         }
         running.end(end);
         drop(place);
+    })
+}
+
+/// Asks anew whether `caller` may read the datasets of `query`.
+fn may_go_on(node: &Arc<Node>, caller: &Caller, query: &SqlQuery) -> MayGoOn {
+    let (node, caller) = (Arc::clone(node), caller.clone());
+    let commands: Vec<_> = query.snapshots.keys().map(|name| ScanCommand::dataset(name)).collect();
+    Box::new(move || {
+        commands.iter().try_for_each(|command| node.datasets.authorize_on(&caller, command))
     })
 }
 
