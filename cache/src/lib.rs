@@ -24,6 +24,7 @@ mod guard;
 mod key;
 mod memory;
 mod meter;
+mod shares;
 mod source;
 mod waiters;
 
@@ -37,5 +38,6 @@ pub use guard::{guarded, is_guarded};
 pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};
 pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};
+pub use shares::{Slot, Slots};
 pub use source::{ChunkSource, FetchRequest};
 pub use waiters::{Waiter, Waiters};

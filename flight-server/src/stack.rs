@@ -20,7 +20,7 @@ use flightcache_connectors::{
     FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores, estimate_bytes, stored_bytes,
 };
 use object_store::ObjectStore;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     config::Config,
@@ -143,7 +143,8 @@ fn filled_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// A source whose work runs on another runtime than its callers'.
+/// A source whose work runs on another runtime than its callers', and ends with the caller: who
+/// gives a fill up after its time must not leave its request behind.
 #[derive(Debug)]
 struct OnRuntime {
     source: Arc<dyn ChunkSource>,
@@ -154,9 +155,41 @@ struct OnRuntime {
 impl ChunkSource for OnRuntime {
     async fn fetch(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
         let (source, request) = (Arc::clone(&self.source), request.clone());
-        self.runtime
-            .spawn(async move { source.fetch(&request).await })
+        let task = self.runtime.spawn(async move { source.fetch(&request).await });
+        let mut task = AbortOnDrop(task);
+        (&mut task.0)
             .await
             .unwrap_or_else(|error| Err(Error::internal("a fill was cut").with_source(error)))
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flightcache_cache::fault::{FaultSource, Synthetic, object};
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_fetched_on() {
+        let origin = FaultSource::new(Synthetic { rows: 1 });
+        let (held, runtime) = (Arc::new(origin.clone()), Handle::current());
+        let source = OnRuntime { source: held, runtime };
+        let request = FetchRequest::columns(object("a"), 0, &[1]);
+        let _gate = origin.close_gate();
+        let fetches = Arc::downgrade(&source.source);
+        assert!(source.fetch(&request).now_or_never().is_none());
+        drop(source);
+        while fetches.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
