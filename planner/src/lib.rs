@@ -21,6 +21,8 @@ mod prune;
 mod scan;
 mod schema;
 mod source;
+pub mod sql;
+mod statistics;
 mod table;
 mod tables;
 

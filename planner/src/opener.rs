@@ -9,7 +9,7 @@ use arrow::{
 use datafusion::{
     common::ScalarValue,
     datasource::{
-        listing::PartitionedFile,
+        listing::{FileRange, PartitionedFile},
         physical_plan::{FileOpenFuture, FileOpener},
     },
     error::Result,
@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 use flightcache_cache::{Error, FetchRequest, ObjectId};
-use flightcache_connectors::{Footer, estimate_bytes};
+use flightcache_connectors::{Footer, estimate_bytes, midpoint};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use crate::{
@@ -60,10 +60,13 @@ impl FileOpener for CachedOpener {
             external(Error::internal(format!("{} is not a cached split", file.path())))
         })?;
         let (source, output) = (self.source.clone(), Arc::clone(&self.output));
-        let partition_values = file.partition_values;
+        let (partition_values, range) = (file.partition_values, file.range);
         Ok(async move {
-            let footer = source.footers.get(&split.object).await.map_err(external)?;
-            let scan = SplitScan::try_new(source, output, split, footer, &partition_values)?;
+            let footer = source.context.footers.get(&split.object).await.map_err(external)?;
+            let mut scan = SplitScan::try_new(source, output, split, footer, &partition_values)?;
+            if let Some(range) = range {
+                scan.keep_range(&range);
+            }
             Ok(scan.batches().boxed())
         }
         .boxed())
@@ -122,6 +125,16 @@ impl SplitScan {
         Ok(Self { source, split, footer, row_groups, columns, evaluation })
     }
 
+    /// Keeps the row groups that belong to a byte range: those whose midpoint lies in it, so that
+    /// ranges that cover a file read each once.
+    fn keep_range(&mut self, range: &FileRange) {
+        let footer = &self.footer;
+        self.row_groups.retain(|&(row_group, _)| {
+            let midpoint = midpoint(footer, row_group).and_then(|at| i64::try_from(at).ok());
+            midpoint.is_some_and(|at| range.contains(at))
+        });
+    }
+
     fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let scan = Arc::new(self);
         let fragments = scan.row_groups.iter().map(|&(row_group, first_row)| {
@@ -129,7 +142,7 @@ impl SplitScan {
             ((row_group, first_row), bytes)
         });
         let fragments = fragments.collect();
-        let ahead = scan.source.ahead.clone();
+        let ahead = scan.source.context.ahead.clone();
         ahead
             .fetch(fragments, move |(row_group, first_row)| {
                 Arc::clone(&scan).fragment(row_group, first_row)
@@ -145,7 +158,7 @@ impl SplitScan {
         } else {
             let object = Arc::clone(&self.split.object);
             let request = FetchRequest::columns(object, row_group, &self.columns);
-            self.source.chunks.fetch(&request).await.map_err(external)?
+            self.source.context.chunks.fetch(&request).await.map_err(external)?
         };
         let rows = usize::try_from(rows)
             .map_err(|_| external(Error::data("row group has too many rows")))?;

@@ -121,15 +121,20 @@ impl PredicateParser {
 
 /// Counts what can nest before anything recurses over it.
 fn check_size(sql: &str) -> Result<()> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    // What is no token is the parser's to report, with its position.
-    let operators = tokens.unwrap_or_default().iter().filter(|token| nests(token)).count();
+    let operators = operators(sql);
     if operators > MAX_OPERATORS {
         return Err(Error::invalid(format!(
             "{operators} operators are more than {MAX_OPERATORS}: write long lists with IN"
         )));
     }
     Ok(())
+}
+
+/// Operators, keywords and opening parentheses in `sql`: no more of it can nest.
+pub(crate) fn operators(sql: &str) -> usize {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    // What is no token is the parser's to report, with its position.
+    tokens.unwrap_or_default().iter().filter(|token| nests(token)).count()
 }
 
 fn nests(token: &Token) -> bool {

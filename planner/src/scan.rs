@@ -16,6 +16,7 @@ use datafusion::{
         listing::PartitionedFile,
         physical_plan::{FileGroup, FileScanConfigBuilder},
         source::DataSourceExec,
+        table_schema::TableSchema,
     },
     execution::{TaskContext, object_store::ObjectStoreUrl},
     physical_expr::{PhysicalExpr, conjunction, projection::ProjectionExprs},
@@ -35,7 +36,7 @@ use crate::{
     opener::{FileSplit, columns_of},
     predicate::PredicateParser,
     prune,
-    source::CachedSource,
+    source::{CachedSource, ScanContext},
     table::{DatasetTable, TableObject},
     tables::Tables,
 };
@@ -49,9 +50,7 @@ const MAX_FILTER_BYTES: usize = 64 << 20;
 /// Plans and reads scans of cached datasets.
 #[derive(Debug)]
 pub struct Planner {
-    chunks: Arc<dyn ChunkSource>,
-    footers: Arc<Footers>,
-    ahead: LookAhead,
+    context: ScanContext,
     parser: PredicateParser,
     tables: Tables,
     session: Session,
@@ -111,13 +110,16 @@ impl Planner {
     pub fn new(chunks: Arc<dyn ChunkSource>, footers: Arc<Footers>, ahead_bytes: u64) -> Self {
         let config = SessionConfig::new().with_batch_size(PIECE_ROWS).with_target_partitions(1);
         Self {
-            chunks,
-            footers,
-            ahead: LookAhead::new(ahead_bytes),
+            context: ScanContext { chunks, footers, ahead: LookAhead::new(ahead_bytes) },
             parser: PredicateParser::new(),
             tables: Tables::default(),
             session: Session(SessionContext::new_with_config(config).task_ctx()),
         }
+    }
+
+    /// What its scans read from.
+    pub(crate) fn context(&self) -> &ScanContext {
+        &self.context
     }
 
     /// The table of a snapshot, built once and kept while it is used.
@@ -125,7 +127,7 @@ impl Planner {
     /// # Errors
     /// What reading the footers gives; `Data` naming a file whose schema cannot be reconciled.
     pub async fn table(&self, snapshot: &Arc<Snapshot>) -> Result<Arc<DatasetTable>> {
-        self.tables.get(snapshot, &self.footers).await
+        self.tables.get(snapshot, &self.context.footers).await
     }
 
     /// The schema of the batches that `command` gives.
@@ -144,12 +146,9 @@ impl Planner {
     /// reading a footer gives.
     pub async fn plan(&self, table: &DatasetTable, command: &ScanCommand) -> Result<ScanPlan> {
         let scan = self.check(table, command)?;
-        let planning = table.objects.iter().map(|object| self.plan_object(table, &scan, object));
-        let splits: Vec<Vec<PlannedSplit>> = stream::iter(planning.collect::<Vec<_>>())
-            .buffered(OBJECTS_AT_ONCE)
-            .try_collect()
-            .await?;
-        let mut splits: Vec<PlannedSplit> = splits.into_iter().flatten().collect();
+        let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
+        let hint = (!hints.is_empty()).then(|| conjunction(hints));
+        let mut splits = plan_splits(&self.context, &table.schema, table, hint.as_ref()).await?;
         let single_endpoint = scan.filter.is_some() && command.limit.is_some();
         let mut rows = None;
         if scan.filter.is_none() {
@@ -209,7 +208,7 @@ impl Planner {
         for split in plan.splits {
             let ticket = &split.ticket;
             let object = table.object(&ticket.path, &ticket.etag, ticket.size)?;
-            let footer = self.footers.get(&object.object.id).await?;
+            let footer = self.context.footers.get(&object.object.id).await?;
             let columns = file_columns(table, &scan, object, &footer)
                 .map_err(|error| from_datafusion(&error))?;
             requests.extend(split.object.row_groups.iter().map(|row_group| {
@@ -237,47 +236,6 @@ impl Planner {
         })
     }
 
-    async fn plan_object(
-        &self,
-        table: &DatasetTable,
-        scan: &Scan,
-        object: &TableObject,
-    ) -> Result<Vec<PlannedSplit>> {
-        let footer = self.footers.get(&object.object.id).await?;
-        let hint =
-            file_hint(table, scan, object, &footer).map_err(|error| from_datafusion(&error))?;
-        let mut planned = Vec::with_capacity(object.splits.len());
-        for split in &object.splits {
-            let kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
-            let row_groups: Vec<_> = kept
-                .into_iter()
-                .filter_map(|ordinal| row_group_metadata(&footer, ordinal))
-                .collect();
-            if row_groups.is_empty() {
-                continue;
-            }
-            let id = &object.object.id;
-            planned.push(PlannedSplit {
-                rows: row_groups.iter().map(|row_group| row_group.rows).sum(),
-                ticket: TicketSplit {
-                    path: id.path.clone(),
-                    etag: id.etag.clone(),
-                    size: id.size,
-                    start: split.row_groups.start,
-                    end: split.row_groups.end,
-                },
-                object: SplitObject {
-                    path: id.path.clone(),
-                    size: id.size,
-                    etag: id.etag.clone(),
-                    row_groups,
-                },
-                limit: None,
-            });
-        }
-        Ok(planned)
-    }
-
     fn scan_plan(
         &self,
         table: &DatasetTable,
@@ -285,15 +243,10 @@ impl Planner {
         files: Vec<PartitionedFile>,
         limit: Option<u64>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let source = CachedSource::new(
-            Arc::clone(&self.chunks),
-            Arc::clone(&self.footers),
-            self.ahead.clone(),
-            table.schema.clone(),
-        )
-        .with_filter(scan.filter.clone(), scan.filter_rows)
-        .with_prune(scan.prune.clone())
-        .with_row_ranges();
+        let source = CachedSource::new(self.context.clone(), table.schema.clone())
+            .with_filter(scan.filter.clone(), scan.filter_rows)
+            .with_prune(scan.prune.clone())
+            .with_row_ranges();
         // The URL names a store that is always registered and never read: chunks come from the cache.
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
@@ -330,18 +283,67 @@ fn file_adapter(
     FileAdapter::try_new(&table.schema, Arc::clone(&footer.schema), &object.partition_values)
 }
 
-/// What may prune row groups of one file: filter and hint together, over the file's own schema.
-fn file_hint(
+/// The splits of `table` without row groups in which `hint`, over `schema`, is never true.
+///
+/// # Errors
+/// What reading a footer gives; `Internal` if the hint does not fit the schema.
+pub(crate) async fn plan_splits(
+    context: &ScanContext,
+    schema: &TableSchema,
     table: &DatasetTable,
-    scan: &Scan,
+    hint: Option<&Arc<dyn PhysicalExpr>>,
+) -> Result<Vec<PlannedSplit>> {
+    let planning = table.objects.iter().map(|object| async move {
+        let footer = context.footers.get(&object.object.id).await?;
+        let hint = hint
+            .map(|hint| {
+                let columns = Arc::clone(&footer.schema);
+                let adapter = FileAdapter::try_new(schema, columns, &object.partition_values)?;
+                adapter.expr(Arc::clone(hint))
+            })
+            .transpose()
+            .map_err(|error| from_datafusion(&error))?;
+        Ok(plan_object(object, &footer, hint.as_ref()))
+    });
+    let splits: Vec<Vec<PlannedSplit>> =
+        stream::iter(planning.collect::<Vec<_>>()).buffered(OBJECTS_AT_ONCE).try_collect().await?;
+    Ok(splits.into_iter().flatten().collect())
+}
+
+/// The splits of one object, `hint` being over its own schema.
+fn plan_object(
     object: &TableObject,
     footer: &Footer,
-) -> datafusion::error::Result<Option<Arc<dyn PhysicalExpr>>> {
-    let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
-    if hints.is_empty() {
-        return Ok(None);
+    hint: Option<&Arc<dyn PhysicalExpr>>,
+) -> Vec<PlannedSplit> {
+    let mut planned = Vec::with_capacity(object.splits.len());
+    for split in &object.splits {
+        let kept = prune::row_groups(footer, hint, split.row_groups.clone());
+        let row_groups: Vec<_> =
+            kept.into_iter().filter_map(|ordinal| row_group_metadata(footer, ordinal)).collect();
+        if row_groups.is_empty() {
+            continue;
+        }
+        let id = &object.object.id;
+        planned.push(PlannedSplit {
+            rows: row_groups.iter().map(|row_group| row_group.rows).sum(),
+            ticket: TicketSplit {
+                path: id.path.clone(),
+                etag: id.etag.clone(),
+                size: id.size,
+                start: split.row_groups.start,
+                end: split.row_groups.end,
+            },
+            object: SplitObject {
+                path: id.path.clone(),
+                size: id.size,
+                etag: id.etag.clone(),
+                row_groups,
+            },
+            limit: None,
+        });
     }
-    file_adapter(table, object, footer)?.expr(conjunction(hints)).map(Some)
+    planned
 }
 
 /// Rows that a filter is evaluated over at a time: each row's value may hold all of its literals.
@@ -383,7 +385,10 @@ fn limit_splits(splits: &mut Vec<PlannedSplit>, limit: Option<u64>) -> u64 {
     splits.iter().map(|split| split.limit.unwrap_or(split.rows)).sum()
 }
 
-fn partitioned_file(object: &TableObject, row_groups: std::ops::Range<u32>) -> PartitionedFile {
+pub(crate) fn partitioned_file(
+    object: &TableObject,
+    row_groups: std::ops::Range<u32>,
+) -> PartitionedFile {
     let id = &object.object.id;
     PartitionedFile::new(id.path.clone(), id.size)
         .with_partition_values(object.partition_values.clone())

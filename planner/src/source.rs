@@ -18,15 +18,24 @@ use flightcache_connectors::Footers;
 
 use crate::{ahead::LookAhead, opener::CachedOpener};
 
+/// What scans read from. `Clone` shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct ScanContext {
+    /// Where columns come from.
+    pub(crate) chunks: Arc<dyn ChunkSource>,
+    /// Parsed footers.
+    pub(crate) footers: Arc<Footers>,
+    /// The budget for what is read before it is needed.
+    pub(crate) ahead: LookAhead,
+}
+
 /// A [`FileSource`] that reads cached chunks.
 ///
 /// It stands inside a `DataSourceExec` where a `ParquetSource` would, so projection, limit,
 /// partition columns, statistics and schema adaptation stay DataFusion's.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedSource {
-    pub(crate) chunks: Arc<dyn ChunkSource>,
-    pub(crate) footers: Arc<Footers>,
-    pub(crate) ahead: LookAhead,
+    pub(crate) context: ScanContext,
     pub(crate) table_schema: TableSchema,
     pub(crate) projection: ProjectionExprs,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
@@ -38,19 +47,12 @@ pub(crate) struct CachedSource {
 
 impl CachedSource {
     /// A scan of every row and column of a table of `table_schema`.
-    pub(crate) fn new(
-        chunks: Arc<dyn ChunkSource>,
-        footers: Arc<Footers>,
-        ahead: LookAhead,
-        table_schema: TableSchema,
-    ) -> Self {
+    pub(crate) fn new(context: ScanContext, table_schema: TableSchema) -> Self {
         let schema = table_schema.table_schema();
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let projection = ProjectionExprs::from_indices(&all, schema);
         Self {
-            chunks,
-            footers,
-            ahead,
+            context,
             table_schema,
             projection,
             filter: None,
@@ -129,11 +131,6 @@ impl FileSource for CachedSource {
 
     fn file_type(&self) -> &'static str {
         "cached parquet"
-    }
-
-    fn supports_repartitioning(&self) -> bool {
-        // Files are cut into splits by row groups, never by byte ranges.
-        false
     }
 
     fn fmt_extra(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -61,6 +61,17 @@ impl Footer {
             ))
         })
     }
+
+    /// Rows of each row group.
+    pub fn row_group_rows(&self) -> impl Iterator<Item = u64> + '_ {
+        let groups = self.metadata.row_groups().iter();
+        groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// The leaf in `metadata` that top-level column `column` is, unless it is nested.
+    pub fn leaf(&self, column: usize) -> Option<usize> {
+        self.leaves.get(column).filter(|leaves| leaves.len() == 1).map(|leaves| leaves.start)
+    }
 }
 
 impl fmt::Debug for Footer {

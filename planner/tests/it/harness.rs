@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use arrow::{array::RecordBatch, compute::concat_batches, util::pretty::pretty_format_batches};
+use arrow::{
+    array::RecordBatch, compute::concat_batches, datatypes::Schema,
+    util::pretty::pretty_format_batches,
+};
 use datafusion::{
     config::TableParquetOptions,
     datasource::{
@@ -17,7 +20,10 @@ use flightcache_cache::{ChunkSource, Result};
 use flightcache_connectors::{
     Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
 };
-use flightcache_planner::{DatasetTable, Planner, ScanPlan, covered_rows};
+use flightcache_planner::{
+    DatasetTable, Planner, ScanPlan, covered_rows,
+    sql::{Catalog, Query, Sql, SqlSettings, Statement, SystemTable},
+};
 use flightcache_protocol::{BatchMetadata, ScanCommand};
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
@@ -105,8 +111,49 @@ impl Harness {
         Ok(lines(batches))
     }
 
+    /// SQL over the dataset, as `data`.
+    pub(crate) fn sql(&self) -> Sql {
+        self.sql_within(64 << 20)
+    }
+
+    /// The same, with queries that may hold `memory_bytes` and spill nothing.
+    pub(crate) fn sql_within(&self, memory_bytes: usize) -> Sql {
+        let settings = SqlSettings {
+            memory_bytes,
+            query_memory_bytes: memory_bytes,
+            spill_folder: None,
+            spill_bytes: 0,
+            partitions: 2,
+        };
+        Sql::new(&self.planner, settings).unwrap()
+    }
+
+    /// A catalog of the dataset alone.
+    pub(crate) async fn catalog(&self) -> Arc<dyn Catalog> {
+        Arc::new(One(self.table().await.unwrap()))
+    }
+
+    pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement> {
+        self.sql().session(self.catalog().await, None)?.prepare(sql).await
+    }
+
+    /// The answer to `sql`, one line a row, sorted.
+    pub(crate) async fn query(&self, sql: &str) -> Result<Vec<String>> {
+        answer(self.prepare(sql).await?.execute().await?).await
+    }
+
+    /// What DataFusion answers over the files themselves, one line a row, sorted.
+    pub(crate) async fn direct(&self, sql: &str) -> Vec<String> {
+        let batches = self.datafusion().await.sql(sql).await.unwrap().collect().await.unwrap();
+        lines(batches.into_iter())
+    }
+
     /// What DataFusion's own Parquet reader answers, one line a row, sorted.
     pub(crate) async fn expected(&self, columns: &str, filter: &str) -> Vec<String> {
+        self.direct(&format!("SELECT {columns} FROM data WHERE {filter}")).await
+    }
+
+    async fn datafusion(&self) -> SessionContext {
         let context = SessionContext::new_with_config(
             // No statistics anywhere: with them DataFusion itself loses rows that hold NaN.
             SessionConfig::new()
@@ -121,16 +168,50 @@ impl Harness {
         options.global.enable_page_index = false;
         options.global.schema_force_view_types = false;
         let format = ParquetFormat::new().with_options(options);
-        let options = ListingOptions::new(Arc::new(format));
+        let table = self.table().await.unwrap();
+        let partitions = &table.snapshot().partition_columns;
+        let (folders, columns): (Vec<_>, Vec<_>) = table
+            .schema()
+            .fields()
+            .iter()
+            .map(Arc::clone)
+            .partition(|field| partitions.contains(field.name()));
+        let folders = folders.iter().map(|field| (field.name().clone(), field.data_type().clone()));
+        let options =
+            ListingOptions::new(Arc::new(format)).with_table_partition_cols(folders.collect());
         let config =
             ListingTableConfig::new(ListingTableUrl::parse(format!("{PREFIX}/data/")).unwrap())
                 .with_listing_options(options)
-                .with_schema(Arc::clone(self.table().await.unwrap().schema()));
+                .with_schema(Arc::new(Schema::new(columns)));
         context.register_table("data", Arc::new(ListingTable::try_new(config).unwrap())).unwrap();
-        let query = format!("SELECT {columns} FROM data WHERE {filter}");
-        let batches = context.sql(&query).await.unwrap().collect().await.unwrap();
-        lines(batches.into_iter())
+        context
     }
+}
+
+/// A catalog of one dataset, `data`.
+#[derive(Debug)]
+struct One(Arc<DatasetTable>);
+
+#[async_trait::async_trait]
+impl Catalog for One {
+    fn datasets(&self) -> Vec<String> {
+        vec!["data".to_owned()]
+    }
+
+    async fn dataset(&self, name: &str) -> Result<Option<Arc<DatasetTable>>> {
+        Ok((name == "data").then(|| Arc::clone(&self.0)))
+    }
+
+    fn system(&self) -> Vec<Arc<dyn SystemTable>> {
+        Vec::new()
+    }
+}
+
+/// The rows of a query, one line each, sorted.
+pub(crate) async fn answer(query: Query) -> Result<Vec<String>> {
+    let batches: Vec<_> = query.batches.try_collect().await?;
+    assert!(batches.iter().all(|batch| batch.schema() == query.schema));
+    Ok(lines(batches.into_iter()))
 }
 
 /// Fails with the first rows that differ.

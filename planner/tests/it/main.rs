@@ -5,3 +5,7 @@
 mod answers;
 mod harness;
 mod splits;
+mod sql;
+#[path = "../tpch/mod.rs"]
+mod tpch;
+mod tpch_answers;
