@@ -83,6 +83,22 @@ impl Datasets {
         self.target(caller, command).map(drop)
     }
 
+    /// Checks that `caller`, which [`authorize`](Self::authorize) let read `command` before, may read
+    /// on: its proof is still good, and rules still allow it. Writes an audit line if not.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, or as [`authorize`](Self::authorize).
+    pub fn authorize_on(&self, caller: &Caller, command: &ScanCommand) -> Result<()> {
+        caller.must_be_known()?;
+        let readable = match command.target()? {
+            ScanTarget::Dataset(name) => caller.may_read(name),
+            ScanTarget::Url(url) => {
+                self.covering(caller, url).is_some() || self.allowing(caller, url).is_some()
+            }
+        };
+        if readable { Ok(()) } else { self.authorize(caller, command) }
+    }
+
     /// The snapshot that `command` reads: of its dataset, or of what its URL covers; the pinned
     /// one if it names one. Nothing is listed that `caller` must not read.
     ///
@@ -131,6 +147,13 @@ impl Datasets {
             .max_by_key(|(dataset, _)| dataset.location().path.len())
     }
 
+    /// The entry of `allow_urls` that `caller` may read and that covers `url`: rules name the entry,
+    /// since a URL itself can be spelled in many ways.
+    fn allowing(&self, caller: &Caller, url: &str) -> Option<&Dataset> {
+        let mut allowed = self.allowed.iter().filter(|allowed| caller.may_read(allowed.name()));
+        allowed.find(|allowed| allowed.under(url).is_some())
+    }
+
     fn target(
         &self,
         caller: &Caller,
@@ -144,9 +167,7 @@ impl Datasets {
             let dataset = caller.decide(dataset.name(), Some(dataset), unserved)?;
             return Ok((Arc::clone(dataset), Some(path)));
         }
-        // Rules name the entry that covers a URL: a URL itself can be spelled in many ways.
-        let mut allowed = self.allowed.iter().filter(|allowed| caller.may_read(allowed.name()));
-        let allowed = allowed.find(|allowed| allowed.under(url).is_some());
+        let allowed = self.allowing(caller, url);
         caller.decide(allowed.map_or(url, |allowed| allowed.name()), allowed, unserved)?;
         if let Some(dataset) = self.ad_hoc.get(url) {
             return Ok((dataset, None));

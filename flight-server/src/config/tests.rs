@@ -23,6 +23,7 @@ request_timeout = "3m"
 allow_urls = ["s3://bucket/free/"]
 [auth]
 token_file = "tokens"
+rule_file = "rules.toml"
 issuer = "https://issuer/realm"
 audience = "flightcache"
 jwks_file = "jwks.json"
@@ -137,6 +138,7 @@ fn every_key_of_auth_is_read() {
             principal_prefix: "oidc:".to_owned(),
         }),
         rules: vec![rule("spark-*", &["lineitem", "sales_*"], false), rule("ops", &["*"], true)],
+        rule_file: Some("rules.toml".into()),
     };
     assert_eq!(config.auth, Some(auth));
 }

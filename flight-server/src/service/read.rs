@@ -57,7 +57,11 @@ pub(super) async fn read(
     let encoder = FlightEncoder::try_new(&schema)?;
 
     let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
-    let open = OpenStream::new(Arc::clone(&node), reader, permit);
+    let may_go_on = {
+        let (node, caller, command) = (Arc::clone(&node), caller.clone(), ticket.command.clone());
+        Box::new(move || node.datasets.authorize_on(&caller, &command))
+    };
+    let open = OpenStream::new(Arc::clone(&node), reader, may_go_on, permit);
     let pulse = open.pulse();
     let producer = Producer { node: Arc::clone(&node), encoder, sender: sender.clone(), arrived };
     let (reading, caller) = (Arc::clone(&node), caller.clone());
