@@ -27,7 +27,7 @@ pub use crate::stack::Embedded;
 use crate::{
     accept::connections,
     admin::{Admin, Phase, Readiness},
-    auth::{Auth, AuthLayer},
+    auth::{Auth, AuthLayer, Watched},
     cli::Output,
     config::Config,
     metrics::Metrics,
@@ -95,7 +95,7 @@ impl Running {
         };
         let listener = TcpListener::bind(listen).await.map_err(unbound)?;
         let flight = listener.local_addr().map_err(unbound)?;
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let tls = config.server.tls.as_ref().map(tls::follow).transpose()?;
         let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         let mut config = config.clone();
         config.server.advertise = advertised(&config, flight, scheme);
@@ -181,7 +181,7 @@ impl Serving {
     async fn serve(
         self,
         listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<Arc<Watched<Arc<rustls::ServerConfig>>>>,
     ) -> std::result::Result<(), tonic::transport::Error> {
         let connections = connections(listener, self.node.settings.max_connections);
         match tls {

@@ -107,7 +107,8 @@ impl Caller {
     /// `Denied` if no rule lets the caller act on anything.
     pub fn decide_watch(&self) -> Result<()> {
         let granted = self.granted.as_ref();
-        let allowed = granted.is_none_or(|granted| granted.auth.rules.may_watch(granted.principal()));
+        let allowed =
+            granted.is_none_or(|granted| granted.auth.rules.may_watch(granted.principal()));
         self.audit(
             "",
             allowed,

@@ -35,7 +35,7 @@ pub use caller::Caller;
 pub use layer::AuthLayer;
 pub use rules::{Pattern, Rule};
 pub(crate) use ticket::ticket_keys;
-pub use watched::Watched;
+pub use watched::{Watched, WatchedFile};
 
 use crate::config::AuthConfig;
 use oidc::Oidc;
@@ -194,8 +194,7 @@ mod tests {
     async fn a_bad_token_is_not_made_up_for_by_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let auth = auth(folder.path());
-        let identify =
-            async |bearer, certificate| {
+        let identify = async |bearer, certificate| {
             let found = auth.identify(Presented { bearer, certificate }).await;
             found.map(|found| found.principal)
         };

@@ -100,7 +100,11 @@ fn oidc(folder: &tempfile::TempDir, keys: &Value, claim: &str, prefix: &str) -> 
     .unwrap()
 }
 
-async fn identified(oidc: &Oidc, token: &str, now_s: u64) -> std::result::Result<Arc<str>, Refusal> {
+async fn identified(
+    oidc: &Oidc,
+    token: &str,
+    now_s: u64,
+) -> std::result::Result<Arc<str>, Refusal> {
     let found = oidc.identify_at(token, now_s).await?;
     assert!(matches!(found.proof, Proof::Until(end_s) if end_s > now_s as f64), "{found:?}");
     Ok(found.principal)
