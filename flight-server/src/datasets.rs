@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flightcache_cache::{Error, Result};
-use flightcache_connectors::{Dataset, Snapshot, Stores};
+use flightcache_connectors::{Dataset, Snapshot, SnapshotBook, Stores};
 use flightcache_planner::near;
 use flightcache_protocol::{ScanCommand, ScanTarget};
 use moka::sync::Cache;
@@ -15,6 +15,10 @@ const MAX_AD_HOC: u64 = 1024;
 /// How long an ad-hoc dataset is kept after its last use.
 const AD_HOC_TIME_TO_IDLE: Duration = Duration::from_mins(10);
 
+/// Part of the disk tier's capacity that old snapshots may take beside it, and their most bytes.
+const BOOK_PART: u64 = 64;
+const MAX_BOOK_BYTES: u64 = 256 << 20;
+
 /// The datasets of a node.
 #[derive(Debug)]
 pub struct Datasets {
@@ -23,6 +27,7 @@ pub struct Datasets {
     allowed: Vec<Dataset>,
     ad_hoc: Cache<String, Arc<Dataset>>,
     stores: Arc<Stores>,
+    book: Option<Arc<SnapshotBook>>,
 }
 
 impl Datasets {
@@ -31,8 +36,9 @@ impl Datasets {
     /// # Errors
     /// `Invalid` naming the dataset or prefix whose URL is malformed or has no store.
     pub fn new(config: &Config, stores: &Arc<Stores>) -> Result<Self> {
+        let book = book(config)?;
         let open = |name: &str, url: &str, revalidate_after| {
-            Dataset::new(name, url, revalidate_after, Arc::clone(stores))
+            Dataset::remembered(name, url, revalidate_after, Arc::clone(stores), book.clone())
         };
         let mut by_name = BTreeMap::new();
         for dataset in &config.datasets {
@@ -49,6 +55,7 @@ impl Datasets {
                 .time_to_idle(AD_HOC_TIME_TO_IDLE)
                 .build(),
             stores: Arc::clone(stores),
+            book,
         })
     }
 
@@ -172,11 +179,20 @@ impl Datasets {
         if let Some(dataset) = self.ad_hoc.get(url) {
             return Ok((dataset, None));
         }
-        let dataset = Dataset::new(url, url, DEFAULT_REVALIDATE_AFTER, Arc::clone(&self.stores))?;
+        let (stores, book) = (Arc::clone(&self.stores), self.book.clone());
+        let dataset = Dataset::remembered(url, url, DEFAULT_REVALIDATE_AFTER, stores, book)?;
         let dataset = Arc::new(dataset);
         self.ad_hoc.insert(url.to_owned(), Arc::clone(&dataset));
         Ok((dataset, None))
     }
+}
+
+/// Where old snapshots are kept: beside the disk tier, whose lock it is under.
+fn book(config: &Config) -> Result<Option<Arc<SnapshotBook>>> {
+    let folder = config.cache.dir.as_ref().filter(|_| config.cache.disk > 0);
+    let bytes = (config.cache.disk / BOOK_PART).min(MAX_BOOK_BYTES);
+    let book = folder.map(|folder| SnapshotBook::open(folder.join("snapshots"), bytes));
+    Ok(book.transpose()?.map(Arc::new))
 }
 
 fn unserved() -> Error {
