@@ -143,7 +143,7 @@ def test_a_dataset_changes_its_schema(fresh: BlobContainer, dataset: Dataset) ->
 def test_a_snapshot_is_pinned_after_many_newer_ones_and_a_restart(
     fresh: BlobContainer, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """With a cache folder its id is good for longer than memory knows it, read from what is left."""
+    """With a cache folder its id is good for longer than memory knows it; what is left is read."""
     cache = {"dir": tmp_path / "cache", "disk": "1GiB"}
     settings = {"cache": cache, "origin": ORIGIN}
     with serving([dataset], [store(fresh)], **settings) as node, node.client() as client:
