@@ -108,7 +108,7 @@ impl Case {
         clause: &str,
     ) -> Result<()> {
         let parts = wanted.iter().filter_map(|&at| self.request.parts.get(at)).copied().collect();
-        let request = FetchRequest { object: Arc::clone(&self.request.object), parts };
+        let request = FetchRequest::new(Arc::clone(&self.request.object), parts);
         let fetched = source.fetch(&request).await.map_err(|error| error.context(clause))?;
         let expected = wanted.iter().filter_map(|&at| self.expected.get(at));
         ensure(fetched.iter().eq(expected), clause)

@@ -26,6 +26,7 @@ mod memory;
 mod meter;
 mod shares;
 mod source;
+mod tally;
 mod waiters;
 
 pub use budget::{Lease, MemoryBudget};
@@ -40,4 +41,5 @@ pub use memory::{EstimateBytes, MemorySettings, MemorySnapshot, MemoryTier};
 pub use meter::{Meter, MeterSnapshot, ObserveLatency};
 pub use shares::{Slot, Slots};
 pub use source::{ChunkSource, FetchRequest};
+pub use tally::{Tallied, Tally};
 pub use waiters::{Waiter, Waiters};

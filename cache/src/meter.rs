@@ -103,7 +103,7 @@ mod tests {
         let sink = Arc::clone(&seen);
         let observe: ObserveLatency = Arc::new(move |time| sink.lock().unwrap().push(time));
         let meter = Meter::new(origin.clone(), observe);
-        let request = FetchRequest { object: object("a"), parts: vec![Part::Footer; 3] };
+        let request = FetchRequest::new(object("a"), vec![Part::Footer; 3]);
 
         assert!(meter.fetch(&request).await.is_err());
         let gate = origin.close_gate();

@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Chunk, ChunkKey, ObjectId, Part, Result};
+use crate::{Chunk, ChunkKey, ObjectId, Part, Result, Tally};
 
 /// Parts of one object version that are wanted together.
 ///
@@ -15,13 +15,25 @@ pub struct FetchRequest {
     pub object: Arc<ObjectId>,
     /// The parts; asking for the same part twice is allowed.
     pub parts: Vec<Part>,
+    /// Counts what the request comes to.
+    pub tally: Tally,
 }
 
 impl FetchRequest {
+    /// `parts` of `object`, counted by nobody.
+    pub fn new(object: Arc<ObjectId>, parts: Vec<Part>) -> Self {
+        Self { object, parts, tally: Tally::default() }
+    }
+
+    /// The same request, counted by `tally`.
+    pub fn counted(self, tally: Tally) -> Self {
+        Self { tally, ..self }
+    }
+
     /// The columns `columns` of row group `row_group`: what a scan asks for.
     pub fn columns(object: Arc<ObjectId>, row_group: u32, columns: &[u32]) -> Self {
         let parts = columns.iter().map(|&column| Part::Column { row_group, column }).collect();
-        Self { object, parts }
+        Self::new(object, parts)
     }
 
     /// The keys of the parts, in order.

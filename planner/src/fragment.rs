@@ -1,20 +1,27 @@
 //! Batches cut from the chunks of one row group.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
-    compute::filter_record_batch,
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions},
+    compute::{BatchCoalescer, filter_record_batch},
     datatypes::{Schema, SchemaRef},
 };
 use datafusion::{
     error::Result,
-    physical_expr::{PhysicalExpr, projection::Projector},
+    physical_expr::{
+        PhysicalExpr,
+        projection::{ProjectionExprs, Projector},
+        utils::{collect_columns, reassign_expr_columns},
+    },
 };
 use flightcache_cache::{Chunk, Error, PIECE_ROWS};
 use flightcache_protocol::BatchMetadata;
 
-use crate::error::external;
+use crate::{error::external, metrics::ScanMetrics, source::CachedSource};
 
 /// Bytes of Arrow data a batch aims at: Flight messages do best between 1 and 4 MiB.
 const TARGET_BATCH_BYTES: usize = 2 << 20;
@@ -26,17 +33,57 @@ const ROWS_KEY: &str = "flightcache.rows";
 #[derive(Debug)]
 pub(crate) struct Evaluation {
     /// The fetched columns.
-    pub(crate) input: SchemaRef,
+    input: SchemaRef,
     /// Rows for which this is not true are dropped.
-    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
-    /// Rows that the filter is evaluated over at a time, at most.
-    pub(crate) filter_rows: usize,
-    /// From the fetched columns to the output.
-    pub(crate) projector: Projector,
-    /// The schema of the output.
-    pub(crate) output: SchemaRef,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The fetched columns that the projector needs, and where they are among all.
+    kept: (SchemaRef, Vec<usize>),
+    /// From the columns that are kept to the output.
+    projector: Projector,
+    output: SchemaRef,
+    /// Rows that expressions are evaluated over at a time, at most.
+    batch_rows: usize,
     /// Whether each batch says in its schema's metadata which rows of the file it covers.
-    pub(crate) row_ranges: bool,
+    row_ranges: bool,
+    metrics: Arc<ScanMetrics>,
+}
+
+impl Evaluation {
+    /// `filter` and `projection`, both over the file's schema, evaluated as `source` asks over
+    /// `fetched`, the fetched columns of the file.
+    pub(crate) fn try_new(
+        fetched: &Schema,
+        (filter, projection): (Option<Arc<dyn PhysicalExpr>>, ProjectionExprs),
+        source: &CachedSource,
+        (output, metrics): (SchemaRef, Arc<ScanMetrics>),
+    ) -> Result<Self> {
+        let wanted: HashSet<String> = projection
+            .expr_iter()
+            .flat_map(|expr| collect_columns(&expr))
+            .map(|column| column.name().to_owned())
+            .collect();
+        let named = fetched.fields().iter().enumerate();
+        let kept: Vec<usize> =
+            named.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let kept_schema = fetched.project(&kept)?;
+        let projector = projection
+            .try_map_exprs(|expr| reassign_expr_columns(expr, &kept_schema))?
+            .make_projector(&kept_schema)?;
+        Ok(Self {
+            input: without_metadata(fetched),
+            filter: filter.map(|filter| reassign_expr_columns(filter, fetched)).transpose()?,
+            kept: (without_metadata(&kept_schema), kept),
+            projector,
+            output,
+            batch_rows: source.batch_rows.min(source.filter_rows),
+            row_ranges: source.row_ranges,
+            metrics,
+        })
+    }
+}
+
+fn without_metadata(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().clone()))
 }
 
 /// The rows of a file that `schema`'s batch covers, where the scan was asked to say so.
@@ -53,7 +100,8 @@ pub fn covered_rows(schema: &Schema) -> Option<BatchMetadata> {
 /// Iterates over the batches of one row group.
 ///
 /// Batches are zero-copy slices of the cached pieces wherever neither filter nor projection
-/// computes anything. They are sized by the bytes they hold, not by rows.
+/// computes anything. They are sized by the bytes they hold, not by rows alone. What a filter
+/// leaves of several is put together, unless each must say which rows it covers.
 #[derive(Debug)]
 pub(crate) struct FragmentBatches {
     evaluation: Arc<Evaluation>,
@@ -63,6 +111,8 @@ pub(crate) struct FragmentBatches {
     first_row: u64,
     /// Row ranges of the fragment still to do, as (first, rows); none crosses a piece.
     todo: VecDeque<(usize, usize)>,
+    /// Filtered rows that do not make up a batch yet.
+    gathered: Option<BatchCoalescer>,
 }
 
 impl FragmentBatches {
@@ -92,13 +142,21 @@ impl FragmentBatches {
             (0, _) | (_, 0) => PIECE_ROWS,
             _ => (rows.saturating_mul(TARGET_BATCH_BYTES) / bytes).clamp(1, PIECE_ROWS),
         };
-        let step = step.min(evaluation.filter_rows);
+        let step = step.min(evaluation.batch_rows);
         let mut todo = VecDeque::new();
         for piece in (0..rows).step_by(PIECE_ROWS) {
             let end = rows.min(piece + PIECE_ROWS);
             todo.extend((piece..end).step_by(step).map(|first| (first, step.min(end - first))));
         }
-        Ok(Self { evaluation, columns, row_group, first_row, todo })
+        let gathered = (evaluation.filter.is_some() && !evaluation.row_ranges)
+            .then(|| BatchCoalescer::new(Arc::clone(&evaluation.kept.0), evaluation.batch_rows));
+        Ok(Self { evaluation, columns, row_group, first_row, todo, gathered })
+    }
+
+    /// No batch.
+    pub(crate) fn none(evaluation: Arc<Evaluation>) -> Self {
+        let (columns, todo) = (Vec::new(), VecDeque::new());
+        Self { evaluation, columns, row_group: 0, first_row: 0, todo, gathered: None }
     }
 
     fn input(&self, first: usize, rows: usize) -> Result<RecordBatch> {
@@ -118,25 +176,39 @@ impl FragmentBatches {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.evaluation.input), arrays, &options)?)
     }
 
-    /// The output for a row range; `None` if no row of it matches.
-    fn evaluate(&self, first: usize, rows: usize) -> Result<Option<RecordBatch>> {
-        let mut batch = self.input(first, rows)?;
-        if let Some(filter) = &self.evaluation.filter {
-            let selected = filter.evaluate(&batch)?.into_array(rows)?;
-            let selected = selected
-                .as_boolean_opt()
-                .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
-            match selected.true_count() {
-                0 => return Ok(None),
-                count if count == rows => {}
-                _ => batch = filter_record_batch(&batch, selected)?,
-            }
+    /// The batch that a row range leads to; `None` if there is none yet.
+    fn evaluate(&mut self, first: usize, rows: usize) -> Result<Option<RecordBatch>> {
+        let batch = self.input(first, rows)?;
+        let selected = self.evaluation.select(&batch)?;
+        if selected.as_ref().is_some_and(|selected| selected.true_count() == 0) {
+            return Ok(None);
         }
-        let batch = self.evaluation.projector.project_batch(&batch)?;
-        let (_, arrays, length) = batch.into_parts();
-        let options = RecordBatchOptions::new().with_row_count(Some(length));
+        let batch = self.evaluation.keep(&batch)?;
         let schema = self.output_schema(first, rows);
-        Ok(Some(RecordBatch::try_new_with_options(schema, arrays, &options)?))
+        let Some(gathered) = &mut self.gathered else {
+            let batch = match selected {
+                Some(selected) => filter_record_batch(&batch, &selected)?,
+                None => batch,
+            };
+            return self.evaluation.project(&batch, schema).map(Some);
+        };
+        match selected {
+            None if gathered.is_empty() => {
+                return self.evaluation.project(&batch, schema).map(Some);
+            }
+            None => gathered.push_batch(batch)?,
+            Some(selected) => gathered.push_batch_with_filter(batch, &selected)?,
+        }
+        let done = gathered.next_completed_batch();
+        done.map(|batch| self.evaluation.project(&batch, schema)).transpose()
+    }
+
+    /// What is left of the filtered rows, once.
+    fn rest(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(gathered) = &mut self.gathered else { return Ok(None) };
+        gathered.finish_buffered_batch()?;
+        let Some(batch) = gathered.next_completed_batch() else { return Ok(None) };
+        self.evaluation.project(&batch, Arc::clone(&self.evaluation.output)).map(Some)
     }
 
     fn output_schema(&self, first: usize, rows: usize) -> SchemaRef {
@@ -150,6 +222,36 @@ impl FragmentBatches {
     }
 }
 
+impl Evaluation {
+    /// The rows of `batch` that match; `None` if all do.
+    fn select(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
+        let rows = batch.num_rows();
+        let selected = filter.evaluate(batch)?.into_array(rows)?;
+        let selected = selected
+            .as_boolean_opt()
+            .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
+        let dropped = rows - selected.true_count();
+        self.metrics.filtered(dropped);
+        Ok((dropped > 0).then(|| selected.clone()))
+    }
+
+    /// The columns of `batch` that the projector needs.
+    fn keep(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let (schema, kept) = &self.kept;
+        let columns = kept.iter().filter_map(|&at| batch.columns().get(at)).cloned().collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+    }
+
+    /// The output for matching rows.
+    fn project(&self, batch: &RecordBatch, schema: SchemaRef) -> Result<RecordBatch> {
+        let (_, arrays, length) = self.projector.project_batch(batch)?.into_parts();
+        let options = RecordBatchOptions::new().with_row_count(Some(length));
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+}
+
 impl Iterator for FragmentBatches {
     type Item = Result<RecordBatch>;
 
@@ -160,7 +262,8 @@ impl Iterator for FragmentBatches {
                 Ok(None) => continue,
                 Err(error) => return Some(Err(error)),
             };
-            if rows > 1 && batch.num_rows() > 1 && data_bytes(&batch) > MAX_BATCH_BYTES {
+            let whole = self.gathered.is_none() && rows > 1 && batch.num_rows() > 1;
+            if whole && data_bytes(&batch) > MAX_BATCH_BYTES {
                 let half = rows / 2;
                 self.todo.push_front((first + half, rows - half));
                 self.todo.push_front((first, half));
@@ -168,7 +271,7 @@ impl Iterator for FragmentBatches {
             }
             return Some(Ok(batch));
         }
-        None
+        self.rest().transpose()
     }
 }
 

@@ -13,6 +13,7 @@ mod adapt;
 mod ahead;
 mod error;
 mod fragment;
+mod metrics;
 mod names;
 mod opener;
 mod partition;

@@ -2,23 +2,20 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Schema, SchemaRef},
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
-    common::ScalarValue,
     datasource::{
         listing::{FileRange, PartitionedFile},
-        physical_plan::{FileOpenFuture, FileOpener},
+        physical_plan::{FileOpenFuture, FileOpener, FileSource},
     },
     error::Result,
     physical_expr::{
-        PhysicalExpr, conjunction,
-        utils::{collect_columns, reassign_expr_columns},
+        PhysicalExpr,
+        utils::{collect_columns, conjunction_opt},
     },
+    physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr},
 };
-use flightcache_cache::{Error, FetchRequest, ObjectId};
+use flightcache_cache::{Error, FetchRequest, ObjectId, Tally};
 use flightcache_connectors::{Footer, estimate_bytes, midpoint};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
@@ -26,6 +23,7 @@ use crate::{
     adapt::FileAdapter,
     error::external,
     fragment::{Evaluation, FragmentBatches},
+    metrics::ScanMetrics,
     prune,
     source::CachedSource,
 };
@@ -39,18 +37,20 @@ pub(crate) struct FileSplit {
     pub(crate) row_groups: Range<u32>,
 }
 
-/// Opens the files of a [`CachedSource`].
-#[derive(Debug)]
+/// Opens the files of one partition of a [`CachedSource`].
+#[derive(Clone, Debug)]
 pub(crate) struct CachedOpener {
     source: CachedSource,
     output: SchemaRef,
+    metrics: Arc<ScanMetrics>,
 }
 
 impl CachedOpener {
-    pub(crate) fn try_new(source: CachedSource) -> Result<Self> {
+    pub(crate) fn try_new(source: CachedSource, partition: usize) -> Result<Self> {
         let output =
             Arc::new(source.projection.project_schema(source.table_schema.table_schema())?);
-        Ok(Self { source, output })
+        let metrics = Arc::new(ScanMetrics::new(source.metrics(), partition));
+        Ok(Self { source, output, metrics })
     }
 }
 
@@ -59,15 +59,11 @@ impl FileOpener for CachedOpener {
         let split = file.extension::<FileSplit>().cloned().ok_or_else(|| {
             external(Error::internal(format!("{} is not a cached split", file.path())))
         })?;
-        let (source, output) = (self.source.clone(), Arc::clone(&self.output));
-        let (partition_values, range) = (file.partition_values, file.range);
+        let opener = self.clone();
         Ok(async move {
-            let footer = source.context.footers.get(&split.object).await.map_err(external)?;
-            let mut scan = SplitScan::try_new(source, output, split, footer, &partition_values)?;
-            if let Some(range) = range {
-                scan.keep_range(&range);
-            }
-            Ok(scan.batches().boxed())
+            let footers = &opener.source.context.footers;
+            let footer = footers.get(&split.object).await.map_err(external)?;
+            Ok(SplitScan::try_new(opener, &file, split, footer)?.batches().boxed())
         }
         .boxed())
     }
@@ -76,6 +72,7 @@ impl FileOpener for CachedOpener {
 /// One split with everything decided.
 struct SplitScan {
     source: CachedSource,
+    metrics: Arc<ScanMetrics>,
     split: FileSplit,
     footer: Arc<Footer>,
     /// Row groups that may match, with the row of the file each starts at.
@@ -83,56 +80,56 @@ struct SplitScan {
     /// Ordinals of the file's columns that are fetched.
     columns: Vec<u32>,
     evaluation: Arc<Evaluation>,
+    /// The dynamic filter over the file's own schema, with its state when the file was opened.
+    dynamic: Option<(Arc<dyn PhysicalExpr>, u64)>,
 }
 
 impl SplitScan {
     fn try_new(
-        source: CachedSource,
-        output: SchemaRef,
+        opener: CachedOpener,
+        file: &PartitionedFile,
         split: FileSplit,
         footer: Arc<Footer>,
-        partition_values: &[ScalarValue],
     ) -> Result<Self> {
-        let adapter = FileAdapter::try_new(
-            &source.table_schema,
-            Arc::clone(&footer.schema),
-            partition_values,
-        )?;
-        let filter = source.filter.clone().map(|filter| adapter.expr(filter)).transpose()?;
-        let prune = source.prune.clone().map(|prune| adapter.expr(prune)).transpose()?;
+        let CachedOpener { source, output, metrics } = opener;
+        let columns = Arc::clone(&footer.schema);
+        let adapter = FileAdapter::try_new(&source.table_schema, columns, &file.partition_values)?;
+        let adapt = |expr: &Option<_>| expr.clone().map(|expr| adapter.expr(expr)).transpose();
+        let (filter, prune) = (adapt(&source.filter)?, adapt(&source.prune)?);
+        let dynamic = adapt(&source.dynamic)?;
         let projection = adapter.projection(source.projection.clone())?;
-        let hints: Vec<_> = filter.iter().chain(&prune).cloned().collect();
-        let hint = (!hints.is_empty()).then(|| conjunction(hints));
-        let kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
+
+        let known = dynamic.clone().map(snapshot_physical_expr).transpose()?;
+        let hint = conjunction_opt(filter.iter().chain(&prune).chain(&known).cloned());
+        let range = |row_group: &u32| in_range(&footer, *row_group, file.range.as_ref());
+        let asked = prune::row_groups(&footer, None, split.row_groups.clone());
+        let asked = asked.iter().filter(|row_group| range(row_group)).count();
+        let mut kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
+        kept.retain(range);
+        metrics.pruned(asked - kept.len());
         let row_groups = with_first_rows(&footer, &kept);
 
         let columns = columns_of(filter.iter().cloned().chain(projection.expr_iter()));
-        let input = Arc::new(adapter.file_schema().project(&columns)?);
-        let filter = filter.map(|filter| reassign_expr_columns(filter, &input)).transpose()?;
-        let projector = projection
-            .try_map_exprs(|expr| reassign_expr_columns(expr, &input))?
-            .make_projector(&input)?;
-        let row_ranges = source.row_ranges;
-        let evaluation = Arc::new(Evaluation {
-            input: without_metadata(&input),
-            filter,
-            filter_rows: source.filter_rows,
-            projector,
-            output,
-            row_ranges,
+        let evaluation = Evaluation::try_new(
+            &adapter.file_schema().project(&columns)?,
+            (filter, projection),
+            &source,
+            (output, Arc::clone(&metrics)),
+        )?;
+        let dynamic = dynamic.map(|dynamic| {
+            let generation = snapshot_generation(&dynamic);
+            (dynamic, generation)
         });
-        let columns = columns.into_iter().map(|column| column as u32).collect();
-        Ok(Self { source, split, footer, row_groups, columns, evaluation })
-    }
-
-    /// Keeps the row groups that belong to a byte range: those whose midpoint lies in it, so that
-    /// ranges that cover a file read each once.
-    fn keep_range(&mut self, range: &FileRange) {
-        let footer = &self.footer;
-        self.row_groups.retain(|&(row_group, _)| {
-            let midpoint = midpoint(footer, row_group).and_then(|at| i64::try_from(at).ok());
-            midpoint.is_some_and(|at| range.contains(at))
-        });
+        Ok(Self {
+            source,
+            metrics,
+            split,
+            footer,
+            row_groups,
+            columns: columns.into_iter().map(|column| column as u32).collect(),
+            evaluation: Arc::new(evaluation),
+            dynamic,
+        })
     }
 
     fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
@@ -151,20 +148,46 @@ impl SplitScan {
             .try_flatten()
     }
 
+    /// Whether the dynamic filter has become such that `row_group` cannot hold a matching row.
+    fn is_ruled_out(&self, row_group: u32) -> Result<bool> {
+        let Some((dynamic, opened)) = &self.dynamic else { return Ok(false) };
+        if snapshot_generation(dynamic) == *opened {
+            return Ok(false);
+        }
+        let known = snapshot_physical_expr(Arc::clone(dynamic))?;
+        let range = row_group..row_group + 1;
+        Ok(prune::row_groups(&self.footer, Some(&known), range).is_empty())
+    }
+
     async fn fragment(self: Arc<Self>, row_group: u32, first_row: u64) -> Result<FragmentBatches> {
+        if self.is_ruled_out(row_group)? {
+            self.metrics.pruned(1);
+            return Ok(FragmentBatches::none(Arc::clone(&self.evaluation)));
+        }
         let rows = rows_of(&self.footer, row_group);
         let chunks = if self.columns.is_empty() || rows == 0 {
             Vec::new()
         } else {
             let object = Arc::clone(&self.split.object);
             let request = FetchRequest::columns(object, row_group, &self.columns);
-            self.source.context.chunks.fetch(&request).await.map_err(external)?
+            let request = request.counted(Tally::counting());
+            let chunks = self.source.context.chunks.fetch(&request).await.map_err(external)?;
+            self.metrics.fetched(&request.tally.tallied());
+            chunks
         };
         let rows = usize::try_from(rows)
             .map_err(|_| external(Error::data("row group has too many rows")))?;
         FragmentBatches::try_new(Arc::clone(&self.evaluation), &chunks, row_group, first_row, rows)
             .map_err(external)
     }
+}
+
+/// Whether `row_group` belongs to a byte range: whether its midpoint lies in it, so that ranges that
+/// cover a file read each row group once.
+fn in_range(footer: &Footer, row_group: u32, range: Option<&FileRange>) -> bool {
+    let Some(range) = range else { return true };
+    let midpoint = midpoint(footer, row_group).and_then(|at| i64::try_from(at).ok());
+    midpoint.is_some_and(|at| range.contains(at))
 }
 
 /// Ordinals of the columns that `expressions` over a file's schema use, ascending.
@@ -193,8 +216,4 @@ fn with_first_rows(footer: &Footer, kept: &[u32]) -> Vec<(u32, u64)> {
         first_row += rows_of(footer, row_group);
     }
     groups
-}
-
-fn without_metadata(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().clone()))
 }

@@ -3,15 +3,22 @@
 use std::{fmt, sync::Arc};
 
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
+    common::{config::ConfigOptions, tree_node::TreeNodeRecursion},
     datasource::{
         physical_plan::{FileOpener, FileScanConfig, FileSource},
         table_schema::TableSchema,
     },
     error::Result,
     object_store::ObjectStore,
-    physical_expr::{PhysicalExpr, projection::ProjectionExprs},
-    physical_plan::{DisplayFormatType, metrics::ExecutionPlanMetricsSet},
+    physical_expr::{
+        DynamicFilterTracking, PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt,
+    },
+    physical_expr_common::physical_expr::is_volatile,
+    physical_plan::{
+        DisplayFormatType,
+        filter_pushdown::{FilterPushdownPropagation, PushedDown},
+        metrics::ExecutionPlanMetricsSet,
+    },
 };
 use flightcache_cache::{ChunkSource, PIECE_ROWS};
 use flightcache_connectors::Footers;
@@ -29,6 +36,11 @@ pub(crate) struct ScanContext {
     pub(crate) ahead: LookAhead,
 }
 
+/// Whether `expr` may change while the query runs.
+fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    DynamicFilterTracking::classify(expr).contains_dynamic_filter()
+}
+
 /// A [`FileSource`] that reads cached chunks.
 ///
 /// It stands inside a `DataSourceExec` where a `ParquetSource` would, so projection, limit,
@@ -41,6 +53,8 @@ pub(crate) struct CachedSource {
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) filter_rows: usize,
     pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) batch_rows: usize,
     pub(crate) row_ranges: bool,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -58,6 +72,8 @@ impl CachedSource {
             filter: None,
             filter_rows: PIECE_ROWS,
             prune: None,
+            dynamic: None,
+            batch_rows: PIECE_ROWS,
             row_ranges: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -94,22 +110,50 @@ impl FileSource for CachedSource {
         &self,
         _object_store: Arc<dyn ObjectStore>,
         _base_config: &FileScanConfig,
-        _partition: usize,
+        partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
-        Ok(Arc::new(CachedOpener::try_new(self.clone())?))
+        Ok(Arc::new(CachedOpener::try_new(self.clone(), partition)?))
     }
 
     fn table_schema(&self) -> &TableSchema {
         &self.table_schema
     }
 
-    fn with_batch_size(&self, _batch_size: usize) -> Arc<dyn FileSource> {
-        // Batches are sized by bytes; DataFusion splits what is longer than its batch size.
-        Arc::new(self.clone())
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        Arc::new(Self { batch_rows: batch_size.clamp(1, PIECE_ROWS), ..self.clone() })
     }
 
     fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
-        self.filter.clone()
+        conjunction_opt(self.filter.iter().chain(&self.dynamic).cloned())
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        // A filter costs the same here as in an operator above, and spares the columns of the rows
+        // that it drops; so each is applied. Those that change while the query runs, a join's keys
+        // or the threshold of a top-k, prune row groups and no more: their operators look at every
+        // row anyway, and looking twice made most of TPC-H slower.
+        let mut source = self.clone();
+        let taken = filters
+            .into_iter()
+            .map(|filter| {
+                if is_volatile(&filter) {
+                    return PushedDown::No;
+                }
+                let (to, taken) = if is_dynamic(&filter) {
+                    (&mut source.dynamic, PushedDown::No)
+                } else {
+                    (&mut source.filter, PushedDown::Yes)
+                };
+                *to = conjunction_opt(to.take().into_iter().chain([filter]));
+                taken
+            })
+            .collect();
+        let node = Arc::new(source) as Arc<dyn FileSource>;
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(taken).with_updated_node(node))
     }
 
     fn projection(&self) -> Option<&ProjectionExprs> {
@@ -140,6 +184,9 @@ impl FileSource for CachedSource {
         if let Some(prune) = &self.prune {
             write!(f, ", prune={prune}")?;
         }
+        if let Some(dynamic) = &self.dynamic {
+            write!(f, ", dynamic={dynamic}")?;
+        }
         Ok(())
     }
 
@@ -147,7 +194,7 @@ impl FileSource for CachedSource {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let expressions = self.filter.iter().chain(&self.prune).cloned();
+        let expressions = self.filter.iter().chain(&self.prune).chain(&self.dynamic).cloned();
         for expression in expressions.chain(self.projection.expr_iter()) {
             if f(&expression)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);

@@ -35,7 +35,7 @@ impl<S> DiskTier<S> {
 impl<S: ChunkSource> DiskTier<S> {
     /// Fetches `parts` from the inner source, by part.
     async fn fill(&self, request: &FetchRequest, parts: Vec<Part>) -> Result<HashMap<Part, Chunk>> {
-        let missing = FetchRequest { object: Arc::clone(&request.object), parts };
+        let missing = FetchRequest { parts, ..request.clone() };
         let chunks = self.inner.fetch(&missing).await?;
         if chunks.len() != missing.parts.len() {
             return Err(Error::internal(format!(
@@ -64,6 +64,7 @@ impl<S: ChunkSource> ChunkSource for DiskTier<S> {
         let found = self.store.read(request.keys().collect()).await;
         let hits = found.iter().flatten().count() as u64;
         counters.hits.fetch_add(hits, Ordering::Relaxed);
+        request.tally.disk(hits);
         counters.misses.fetch_add(asked - hits, Ordering::Relaxed);
 
         let mut missing = Vec::new();

@@ -63,10 +63,8 @@ async fn until(reached: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn holds_the_contract() {
-    let request = FetchRequest {
-        object: object("a"),
-        parts: vec![column(3), Part::Footer, Part::Range { start: 5, end: 50 }, column(1)],
-    };
+    let parts = vec![column(3), Part::Footer, Part::Range { start: 5, end: 50 }, column(1)];
+    let request = FetchRequest::new(object("a"), parts);
     contract::check(async || (Synthetic { rows: 9 }, request.clone())).await.unwrap();
     contract::check(async || (tier(&origin()), request.clone())).await.unwrap();
     contract::check(async || (tier_of(&origin(), 0, 1 << 30), request.clone())).await.unwrap();
@@ -266,7 +264,7 @@ async fn evicted_arrays_that_are_still_read_hold_fills_back() {
 #[tokio::test]
 async fn only_what_matches_is_evicted() {
     let tier = tier(&origin());
-    let kept = FetchRequest { object: object("kept"), parts: vec![column(0)] };
+    let kept = FetchRequest::new(object("kept"), vec![column(0)]);
     tier.fetch(&columns(&[0, 1])).await.unwrap();
     tier.fetch(&kept).await.unwrap();
     let (bytes, sum) = (tier.bytes(), tier.entries().map(|(_, bytes)| bytes).sum::<u64>());
@@ -284,7 +282,7 @@ async fn objects_without_a_version_pass_through() {
     let tier = tier(&origin);
     let mut unversioned = (*object("a")).clone();
     unversioned.etag.clear();
-    let wanted = FetchRequest { object: Arc::new(unversioned), parts: vec![column(1); 2] };
+    let wanted = FetchRequest::new(Arc::new(unversioned), vec![column(1); 2]);
     for _ in 0..3 {
         tier.fetch(&wanted).await.unwrap();
     }

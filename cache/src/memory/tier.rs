@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flight::{Claim, Flight, Flights, Outcome};
 use crate::{
-    Chunk, ChunkKey, ChunkSource, Error, FetchRequest, MemoryBudget, ObjectId, Result, Slots,
+    Chunk, ChunkKey, ChunkSource, Error, FetchRequest, MemoryBudget, ObjectId, Result, Slots, Tally,
 };
 
 /// Bytes an entry costs beside its chunk and the text of its key: key, nodes and counters.
@@ -182,9 +182,10 @@ impl<S: ChunkSource + 'static> MemoryTier<S> {
 
 impl<S: ChunkSource + 'static> Inner<S> {
     /// Begins a detached fill of everything `flight` holds.
-    fn begin(self: &Arc<Self>, object: &Arc<ObjectId>, flight: Flight) {
+    fn begin(self: &Arc<Self>, wanted: &FetchRequest, flight: Flight) {
         let inner = Arc::clone(self);
-        let request = FetchRequest { object: Arc::clone(object), parts: flight.parts() };
+        let request = FetchRequest::new(Arc::clone(&wanted.object), flight.parts());
+        let request = request.counted(wanted.tally.clone());
         tokio::spawn(async move {
             let filled = AssertUnwindSafe(inner.fill(&request)).catch_unwind().await;
             let outcome: Outcome = filled
@@ -247,6 +248,7 @@ impl<S: ChunkSource + 'static> ChunkSource for MemoryTier<S> {
         let counters = &inner.counters;
         if !request.object.is_versioned() {
             counters.misses.fetch_add(request.parts.len() as u64, Ordering::Relaxed);
+            request.tally.memory(0, request.parts.len() as u64, 0);
             return inner.fill(request).await;
         }
         let mut claims: Vec<Option<Claim>> = request
@@ -256,10 +258,10 @@ impl<S: ChunkSource + 'static> ChunkSource for MemoryTier<S> {
         if claims.iter().any(Option::is_none) {
             let missing = request.keys().zip(&mut claims).filter(|(_, claim)| claim.is_none());
             if let Some(flight) = inner.flights.claim(missing, |key| inner.peek(key)) {
-                inner.begin(&request.object, flight);
+                inner.begin(request, flight);
             }
         }
-        counters.count(claims.iter().flatten());
+        counters.count(claims.iter().flatten(), &request.tally);
         let mut chunks = Vec::with_capacity(claims.len());
         for claim in claims.into_iter().flatten() {
             chunks.push(claim.chunk().await?);
@@ -285,15 +287,19 @@ impl<S: fmt::Debug> fmt::Debug for MemoryTier<S> {
 }
 
 impl Counters {
-    fn count<'a>(&self, claims: impl Iterator<Item = &'a Claim>) {
+    fn count<'a>(&self, claims: impl Iterator<Item = &'a Claim>, tally: &Tally) {
+        let (mut hits, mut misses, mut joined) = (0, 0, 0);
         for claim in claims {
-            let counter = match claim {
-                Claim::Cached(_) => &self.hits,
-                Claim::Mine(_) => &self.misses,
-                Claim::Joined(_) => &self.joined,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
+            match claim {
+                Claim::Cached(_) => hits += 1,
+                Claim::Mine(_) => misses += 1,
+                Claim::Joined(_) => joined += 1,
+            }
         }
+        self.hits.fetch_add(hits, Ordering::Relaxed);
+        self.misses.fetch_add(misses, Ordering::Relaxed);
+        self.joined.fetch_add(joined, Ordering::Relaxed);
+        tally.memory(hits, misses, joined);
     }
 }
 

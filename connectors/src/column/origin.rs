@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flightcache_cache::{Chunk, ChunkSource, Error, FetchRequest, ObjectId, Part, Result};
+use flightcache_cache::{Chunk, ChunkSource, Error, FetchRequest, ObjectId, Part, Result, Tally};
 use futures::future::{try_join, try_join_all};
 use tokio::runtime::Handle;
 
@@ -53,6 +53,7 @@ impl ParquetOrigin {
         footer: &Arc<Footer>,
         row_group: u32,
         columns: Vec<u32>,
+        tally: &Tally,
     ) -> Result<Vec<(Part, Chunk)>> {
         let object = &footer.object;
         let settings = self.stores.settings();
@@ -78,7 +79,7 @@ impl ParquetOrigin {
         let reads = if group.num_rows() == 0 {
             Vec::new()
         } else {
-            self.read(footer, &wanted.concat()).await?
+            self.read(footer, &wanted.concat(), tally).await?
         };
         let abandoned = Abandon::default();
         let jobs = columns.into_iter().zip(&wanted).map(|(column, parts)| {
@@ -105,6 +106,7 @@ impl ParquetOrigin {
         &self,
         footer: &Footer,
         wanted: &[Range<u64>],
+        tally: &Tally,
     ) -> Result<Vec<(Range<u64>, Bytes)>> {
         let object = &footer.object;
         if let Some(whole) = &footer.whole {
@@ -115,7 +117,11 @@ impl ParquetOrigin {
         let ranges = coalesce(wanted, settings.coalesce_gap, settings.coalesce_max);
         let reads = ranges.into_iter().map(|range| {
             let store = Arc::clone(&store);
-            async move { Ok((range.clone(), store.gather(object, range).await?)) }
+            async move {
+                let bytes = store.gather(object, range.clone()).await?;
+                tally.origin(range.end - range.start);
+                Ok((range, bytes))
+            }
         });
         try_join_all(reads).await
     }
@@ -142,7 +148,8 @@ impl ChunkSource for ParquetOrigin {
             let footer = self.footers.get(object).await?;
             let groups = columns.into_iter().map(|(row_group, columns)| {
                 let footer = Arc::clone(&footer);
-                async move { self.columns(&footer, row_group, columns.into_iter().collect()).await }
+                let columns = columns.into_iter().collect();
+                async move { self.columns(&footer, row_group, columns, &request.tally).await }
             });
             Ok(try_join_all(groups).await?.concat())
         };
@@ -160,7 +167,7 @@ impl ParquetOrigin {
         parts: BTreeSet<Part>,
     ) -> Result<Vec<(Part, Chunk)>> {
         let parts: Vec<_> = parts.into_iter().collect();
-        let request = FetchRequest { object: Arc::clone(object), parts };
+        let request = FetchRequest::new(Arc::clone(object), parts);
         let chunks = self.raw.fetch(&request).await?;
         Ok(request.parts.into_iter().zip(chunks).collect())
     }

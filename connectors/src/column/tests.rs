@@ -449,8 +449,7 @@ async fn columns_and_other_parts_come_in_order() {
         Part::Range { start: 0, end: 4 },
         Part::Column { row_group: 0, column: 3 },
     ];
-    let chunks =
-        world.origin.fetch(&FetchRequest { object: Arc::clone(&id), parts }).await.unwrap();
+    let chunks = world.origin.fetch(&FetchRequest::new(Arc::clone(&id), parts)).await.unwrap();
     let [Chunk::Column(third), Chunk::Bytes(magic), Chunk::Column(first)] = chunks.as_slice()
     else {
         panic!("{chunks:?}")

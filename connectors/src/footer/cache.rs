@@ -97,7 +97,7 @@ impl Footers {
     }
 
     async fn load(&self, object: &Arc<ObjectId>) -> Result<Arc<Footer>> {
-        let request = FetchRequest { object: Arc::clone(object), parts: vec![Part::Footer] };
+        let request = FetchRequest::new(Arc::clone(object), vec![Part::Footer]);
         let chunks = self.source.fetch(&request).await?;
         let chunk = chunks.first().ok_or_else(|| Error::internal("a source gave no footer"))?;
         let max_bytes = self.stores.settings().max_fragment_bytes;

@@ -61,7 +61,7 @@ async fn a_chunk_is_the_same_whatever_the_prefetch() {
         let id = world.object("t", file.clone()).await;
         let raw = FooterOrigin::new(Arc::clone(&world.stores), Handle::current());
         let parts = vec![Part::Footer, Part::Range { start: 0, end: 4 }];
-        let chunks = raw.fetch(&FetchRequest { object: Arc::clone(&id), parts }).await.unwrap();
+        let chunks = raw.fetch(&FetchRequest::new(Arc::clone(&id), parts)).await.unwrap();
         let [Chunk::Bytes(footer), Chunk::Bytes(magic)] = chunks.as_slice() else { panic!() };
         assert_eq!(magic, "PAR1".as_bytes());
         assert!(world.counts().requests <= requests + 1, "{prefetch}: {:?}", world.counts());

@@ -13,7 +13,7 @@ async fn holds_the_contract_alone_metered_and_under_memory() {
         Part::Range { start: 5, end: 50 },
         Part::Range { start: 5, end: 5 },
     ];
-    let request = FetchRequest { object: object("a"), parts };
+    let request = FetchRequest::new(object("a"), parts);
     let folder = tempfile::tempdir().unwrap();
     let fresh = async || {
         let folder = tempfile::tempdir_in(folder.path()).unwrap().keep();
@@ -44,7 +44,7 @@ async fn a_restart_keeps_what_was_written() {
     let origin = origin();
     let tier = DiskTier::new(origin.clone(), open(folder.path()).await);
     assert_eq!(tier.store().snapshot().bytes, 3 * FILE);
-    let wanted = FetchRequest { object: object("a"), parts: vec![key(2).part, key(0).part] };
+    let wanted = FetchRequest::new(object("a"), vec![key(2).part, key(0).part]);
     fetch(&tier, &wanted).await;
     assert!(origin.log().is_empty());
     let seen = tier.store().snapshot();
@@ -78,7 +78,7 @@ async fn objects_without_a_version_are_not_written() {
     let (_, tier) = filled(folder.path(), 0).await;
     let mut unversioned = (*object("a")).clone();
     unversioned.etag.clear();
-    fetch(&tier, &FetchRequest { object: arc(unversioned), parts: vec![key(0).part] }).await;
+    fetch(&tier, &FetchRequest::new(arc(unversioned), vec![key(0).part])).await;
     assert_eq!(tier.store().snapshot().writes, 0);
 }
 
@@ -92,7 +92,7 @@ async fn what_cannot_wait_is_not_written_and_counted() {
     let seen = tier.store().snapshot();
     assert_eq!((seen.writes, seen.writes_skipped, seen.misses), (1, 1, 2));
     let huge = Part::Range { start: 0, end: 5 * 4096 };
-    fetch(&tier, &FetchRequest { object: object("a"), parts: vec![huge] }).await;
+    fetch(&tier, &FetchRequest::new(object("a"), vec![huge])).await;
     assert_eq!(tier.store().snapshot().writes_skipped, 2);
     fetch(&tier, &columns(&[0, 1])).await;
     assert_eq!(tier.store().snapshot().writes, 2);
@@ -159,7 +159,7 @@ async fn the_folder_stays_within_its_bound_under_load() {
 async fn only_what_matches_is_evicted() {
     let folder = tempfile::tempdir().unwrap();
     let (_, tier) = filled(folder.path(), 2).await;
-    let kept = FetchRequest { object: object("kept"), parts: vec![Part::Footer] };
+    let kept = FetchRequest::new(object("kept"), vec![Part::Footer]);
     fetch(&tier, &kept).await;
     let held = fetch(&tier, &columns(&[0])).await;
     assert_eq!(tier.store().evict(|object| object.path == "a").await, 2 * FILE);
