@@ -69,7 +69,7 @@ impl Stack {
         let origin = Arc::new(OriginCounters::default());
         let mut limits = config.origin.clone();
         // What cannot fit even when nothing else is there would take the room of all others.
-        let room = config.cache.memory.saturating_add(config.cache.headroom());
+        let room = config.cache.memory.saturating_add(config.cache.fill_headroom());
         limits.max_fragment_bytes = limits.max_fragment_bytes.min(room);
         let stores = Stores::new(config.stores.clone(), limits, Arc::clone(&origin))?;
         let stores = Arc::new(stores);
@@ -86,8 +86,12 @@ impl Stack {
         };
 
         let raw = Arc::new(FooterOrigin::new(Arc::clone(&stores), cpu.clone()));
-        let footers =
-            Footers::new(Arc::clone(&stores), behind_disk(raw), config.cache.footers, cpu.clone());
+        let footers = Footers::new(
+            Arc::clone(&stores),
+            behind_disk(raw),
+            config.cache.footers(),
+            cpu.clone(),
+        );
         let footers = Arc::new(footers);
 
         let parallelism = std::thread::available_parallelism().map_or(1, usize::from);
@@ -101,7 +105,7 @@ impl Stack {
             queue_timeout: config.server.queue_timeout,
             fill_timeout: config.cache.fill_timeout,
         };
-        let budget = MemoryBudget::new(config.cache.memory, config.cache.headroom());
+        let budget = MemoryBudget::new(config.cache.memory, config.cache.fill_headroom());
         let sized = Arc::clone(&footers);
         let estimate = Arc::new(move |request: &FetchRequest| filled_bytes(&sized, request));
         let fills: Arc<dyn ChunkSource> = Arc::new(fills);

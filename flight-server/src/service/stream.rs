@@ -25,7 +25,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::body::Outgoing;
+use super::{body::Outgoing, read::Held};
 use crate::{
     accept::Line,
     node::{Node, cut},
@@ -40,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_AHEAD: Duration = Duration::from_millis(200);
 
 /// Hands messages of a stream to its body; an `Err` is the end.
-pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing<OwnedSemaphorePermit>, Status>>;
+pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing<Held>, Status>>;
 
 /// Asks anew whether the caller of a stream may go on.
 pub(super) type MayGoOn = Box<dyn Fn() -> Result<()> + Send + Sync>;
