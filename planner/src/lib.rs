@@ -9,26 +9,19 @@
 //!                          └ CachedSource ─ opener ─ ChunkSource::fetch        (ours)
 //! ```
 
-mod adapt;
-mod ahead;
+mod embed;
 mod error;
-mod fragment;
-mod metrics;
 mod names;
-mod opener;
-mod partition;
 mod predicate;
-mod prune;
 mod scan;
-mod schema;
 mod source;
 pub mod sql;
-mod statistics;
 mod table;
-mod tables;
 
-pub use fragment::covered_rows;
+pub use embed::{EmbeddedCache, EmbeddedSettings};
+
 pub use names::near;
 pub use predicate::STACK_BYTES;
 pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
+pub use source::covered_rows;
 pub use table::DatasetTable;

@@ -29,16 +29,16 @@ use flightcache_protocol::{RowGroupMetadata, ScanCommand, SplitObject, TicketSpl
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use crate::{
-    adapt::FileAdapter,
-    ahead::LookAhead,
     error::from_datafusion,
     names::near,
-    opener::{FileSplit, columns_of},
     predicate::PredicateParser,
-    prune,
+    source::adapt::FileAdapter,
+    source::ahead::LookAhead,
+    source::opener::{FileSplit, columns_of},
+    source::prune,
     source::{CachedSource, ScanContext},
+    table::tables::Tables,
     table::{DatasetTable, TableObject},
-    tables::Tables,
 };
 
 /// Objects whose footers are looked at together while a scan is planned.

@@ -98,6 +98,13 @@ impl Stores {
         Ok(Location { store, path, folder })
     }
 
+    /// The name, in the ids of its objects, of the registered store that `url` is the root of.
+    pub fn registered(&self, url: &str) -> Option<String> {
+        let url = url.trim_end_matches('/');
+        let registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        registered.iter().find(|store| store.name == url).map(|store| store.name.clone())
+    }
+
     /// The limits that reads obey.
     pub fn settings(&self) -> &OriginSettings {
         &self.shared.origin

@@ -30,7 +30,7 @@ use crate::{
     error::external,
     scan::partitioned_file,
     source::{CachedSource, ScanContext},
-    statistics,
+    table::statistics,
     table::{DatasetTable, TableObject},
 };
 

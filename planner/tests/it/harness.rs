@@ -225,7 +225,7 @@ pub(crate) fn assert_rows(what: &str, found: &[String], expected: &[String]) {
     );
 }
 
-fn lines(batches: impl Iterator<Item = RecordBatch>) -> Vec<String> {
+pub(crate) fn lines(batches: impl Iterator<Item = RecordBatch>) -> Vec<String> {
     let mut lines = Vec::new();
     for batch in batches.filter(|batch| batch.num_rows() > 0) {
         let mut text = String::new();

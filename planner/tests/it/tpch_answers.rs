@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow::{array::RecordBatch, util::pretty::pretty_format_batches};
 use datafusion::object_store::{ObjectStore, memory::InMemory};
 
+use flightcache_planner::EmbeddedSettings;
+
 use crate::tpch::{Cached, direct, generate, queries};
 
 const SCALE: f64 = 0.01;
@@ -20,9 +22,12 @@ async fn all_queries_answer_the_same_however_they_are_cached() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     generate(&*store, SCALE, ROW_GROUP_ROWS).await;
     let folder = tempfile::tempdir().unwrap();
-    let open = |memory, disk| Cached::new(Arc::clone(&store), memory, disk, PARTITIONS);
+    let open = |memory_bytes, disk| {
+        let settings = EmbeddedSettings { memory_bytes, disk, decode_parallelism: PARTITIONS };
+        Cached::new(Arc::clone(&store), settings)
+    };
     let roomy = open(1 << 30, None).await;
-    let disk_alone = open(0, Some((folder.path(), 1 << 30))).await;
+    let disk_alone = open(0, Some((folder.path().to_owned(), 1 << 30))).await;
     let direct = direct(Arc::clone(&store), PARTITIONS).await;
 
     let mut expected = Vec::new();
@@ -39,20 +44,19 @@ async fn all_queries_answer_the_same_however_they_are_cached() {
         }
     };
     check("cold", &roomy).await;
-    let (cold, requests) = (roomy.memory.snapshot(), roomy.origin.snapshot().requests);
+    let requests = |cached: &Cached| cached.cache.origin().snapshot().requests;
+    let (cold, read) = (roomy.cache.memory(), requests(&roomy));
     check("warm", &roomy).await;
-    let warm = roomy.memory.snapshot();
-    assert_eq!((warm.misses, roomy.origin.snapshot().requests), (cold.misses, requests));
+    assert_eq!((roomy.cache.memory().misses, requests(&roomy)), (cold.misses, read));
 
     let tight = open(cold.bytes / 10, None).await;
     check("a tenth of it in memory", &tight).await;
-    assert!(tight.memory.snapshot().evictions > 0);
+    assert!(tight.cache.memory().evictions > 0);
 
     check("filling the disk", &disk_alone).await;
-    disk_alone.disk.as_ref().unwrap().flush().await;
-    let requests = disk_alone.origin.snapshot().requests;
+    disk_alone.cache.flush().await;
+    let read = requests(&disk_alone);
     check("on disk alone", &disk_alone).await;
-    assert_eq!(disk_alone.origin.snapshot().requests, requests);
-    assert_eq!(disk_alone.memory.snapshot().hits, 0);
+    assert_eq!((requests(&disk_alone), disk_alone.cache.memory().hits), (read, 0));
     assert_eq!((roomy.sql.memory_bytes(), tight.sql.memory_bytes()), (0, 0));
 }

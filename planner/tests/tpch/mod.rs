@@ -8,20 +8,13 @@ use datafusion::{
     parquet::{arrow::ArrowWriter, file::properties::WriterProperties},
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
 };
-use flightcache_cache::{
-    ChunkSource, DiskSettings, DiskStore, DiskTier, FetchRequest, MemoryBudget, MemorySettings,
-    MemoryTier, Part, Result,
-};
-use flightcache_connectors::{
-    Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
-    estimate_bytes,
-};
+use flightcache_cache::Result;
+use flightcache_connectors::Dataset;
 use flightcache_planner::{
-    DatasetTable, Planner,
+    DatasetTable, EmbeddedCache, EmbeddedSettings,
     sql::{Catalog, Sql, SqlSettings, SystemTable},
 };
 use futures::TryStreamExt;
-use tokio::runtime::Handle;
 use tpchgen::generators::{
     CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator,
     PartSuppGenerator, RegionGenerator, SupplierGenerator,
@@ -91,71 +84,17 @@ pub(crate) async fn direct(store: Arc<dyn ObjectStore>, partitions: usize) -> Se
 
 /// The tables behind the tiers of a node.
 pub(crate) struct Cached {
-    /// Answers queries.
     pub(crate) sql: Sql,
-    /// The memory tier.
-    pub(crate) memory: MemoryTier<Arc<dyn ChunkSource>>,
-    /// The files of the disk tier, if there is one.
-    pub(crate) disk: Option<DiskStore>,
-    /// What the store was asked for.
-    pub(crate) origin: Arc<OriginCounters>,
-    planner: Planner,
+    pub(crate) cache: EmbeddedCache,
     datasets: BTreeMap<String, Dataset>,
 }
 
 impl Cached {
-    /// `memory_bytes` of memory and, with a folder, `disk_bytes` of disk in front of `store`.
-    pub(crate) async fn new(
-        store: Arc<dyn ObjectStore>,
-        memory_bytes: u64,
-        disk: Option<(&std::path::Path, u64)>,
-        partitions: usize,
-    ) -> Self {
-        let origin = Arc::new(OriginCounters::default());
-        let stores = Stores::new(Vec::new(), OriginSettings::default(), Arc::clone(&origin));
-        let stores = Arc::new(stores.unwrap());
-        stores.register(PREFIX, store);
-        let cpu = Handle::current();
-        let disk = match disk {
-            Some((folder, capacity_bytes)) => {
-                let folder = folder.to_owned();
-                let settings = DiskSettings { folder, capacity_bytes, pending_bytes: 64 << 20 };
-                Some(DiskStore::open(settings).await.unwrap())
-            }
-            None => None,
-        };
-        let behind_disk = |source: Arc<dyn ChunkSource>| -> Arc<dyn ChunkSource> {
-            match &disk {
-                Some(disk) => Arc::new(DiskTier::new(source, disk.clone())),
-                None => source,
-            }
-        };
-        let raw = behind_disk(Arc::new(FooterOrigin::new(Arc::clone(&stores), cpu.clone())));
-        let footers = Arc::new(Footers::new(Arc::clone(&stores), raw, 64 << 20, cpu.clone()));
-        let parquet =
-            ParquetOrigin::new(Arc::clone(&footers), Arc::clone(&stores), cpu, partitions);
-        let settings = MemorySettings {
-            capacity_bytes: memory_bytes,
-            max_fills: 64,
-            queue_timeout: Duration::from_secs(60),
-            fill_timeout: Duration::from_secs(60),
-        };
-        let sized = Arc::clone(&footers);
-        let estimate = Arc::new(move |request: &FetchRequest| {
-            let footer = sized.peek(&request.object);
-            let columns = request.parts.iter().map(|part| match (*part, &footer) {
-                (Part::Column { row_group, column }, Some(footer)) => {
-                    estimate_bytes(footer, row_group, &[column])
-                }
-                _ => request.object.size,
-            });
-            columns.sum()
-        });
-        // Room beside the cache for what queries hold while it is evicted.
-        let budget = MemoryBudget::new(memory_bytes, 1 << 30);
-        let source = behind_disk(Arc::new(parquet));
-        let memory = MemoryTier::new(source, settings, budget, estimate);
-        let planner = Planner::new(Arc::new(memory.clone()), footers, 256 << 20);
+    /// A cache in front of `store`.
+    pub(crate) async fn new(store: Arc<dyn ObjectStore>, settings: EmbeddedSettings) -> Self {
+        let partitions = settings.decode_parallelism;
+        let cache = EmbeddedCache::open(settings).await.unwrap();
+        cache.register_store(PREFIX, store);
         let settings = SqlSettings {
             memory_bytes: 2 << 30,
             query_memory_bytes: 2 << 30,
@@ -163,14 +102,12 @@ impl Cached {
             spill_bytes: 0,
             partitions,
         };
-        let sql = Sql::new(&planner, settings).unwrap();
+        let sql = Sql::new(cache.planner(), settings).unwrap();
         let datasets = TABLES.map(|table| {
             let url = format!("{PREFIX}/{table}/");
-            let stores = Arc::clone(&stores);
-            let dataset = Dataset::new(table, url, Duration::from_hours(1), stores).unwrap();
-            (table.to_owned(), dataset)
+            (table.to_owned(), cache.dataset(table, &url, Duration::from_hours(1)).unwrap())
         });
-        Self { sql, memory, disk, origin, planner, datasets: datasets.into() }
+        Self { sql, cache, datasets: datasets.into() }
     }
 
     /// The catalog of the tables.
@@ -178,7 +115,7 @@ impl Cached {
         let mut tables = BTreeMap::new();
         for (name, dataset) in &self.datasets {
             let snapshot = dataset.snapshot().await.unwrap();
-            tables.insert(name.clone(), self.planner.table(&snapshot).await.unwrap());
+            tables.insert(name.clone(), self.cache.planner().table(&snapshot).await.unwrap());
         }
         Arc::new(Tables(tables))
     }

@@ -20,12 +20,12 @@ use flightcache_connectors::{Footer, estimate_bytes, midpoint};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use crate::{
-    adapt::FileAdapter,
     error::external,
-    fragment::{Evaluation, FragmentBatches},
-    metrics::ScanMetrics,
-    prune,
     source::CachedSource,
+    source::adapt::FileAdapter,
+    source::fragment::{Evaluation, FragmentBatches},
+    source::metrics::ScanMetrics,
+    source::prune,
 };
 
 /// What a `PartitionedFile` of a cached scan carries: the split to read.

@@ -1,5 +1,12 @@
 //! The cached source: DataFusion's file scan, reading chunks instead of files.
 
+pub(crate) mod adapt;
+pub(crate) mod ahead;
+pub(crate) mod fragment;
+pub(crate) mod metrics;
+pub(crate) mod opener;
+pub(crate) mod prune;
+
 use std::{fmt, sync::Arc};
 
 use datafusion::{
@@ -23,7 +30,9 @@ use datafusion::{
 use flightcache_cache::{ChunkSource, PIECE_ROWS};
 use flightcache_connectors::Footers;
 
-use crate::{ahead::LookAhead, opener::CachedOpener};
+pub use fragment::covered_rows;
+
+use crate::{source::ahead::LookAhead, source::opener::CachedOpener};
 
 /// What scans read from. `Clone` shares it.
 #[derive(Clone, Debug)]
@@ -37,7 +46,7 @@ pub(crate) struct ScanContext {
 }
 
 /// Whether `expr` may change while the query runs.
-fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+pub(crate) fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
     DynamicFilterTracking::classify(expr).contains_dynamic_filter()
 }
 
@@ -88,6 +97,29 @@ impl CachedSource {
     ) -> Self {
         self.filter = filter;
         self.filter_rows = rows.clamp(1, PIECE_ROWS);
+        self
+    }
+
+    /// The same scan, of what `projection`, over the table schema, makes of each row.
+    pub(crate) fn with_projection(self, projection: ProjectionExprs) -> Self {
+        Self { projection, ..self }
+    }
+
+    /// The same scan, of only those of its rows for which `filter` is true.
+    pub(crate) fn and_filter(mut self, filter: Arc<dyn PhysicalExpr>) -> Self {
+        self.filter = conjunction_opt(self.filter.into_iter().chain([filter]));
+        self
+    }
+
+    /// The same scan, without row groups in which `prune` is never true either.
+    pub(crate) fn and_prune(mut self, prune: Arc<dyn PhysicalExpr>) -> Self {
+        self.prune = conjunction_opt(self.prune.into_iter().chain([prune]));
+        self
+    }
+
+    /// The same scan, without row groups in which `dynamic` cannot be true when they are read.
+    pub(crate) fn and_dynamic(mut self, dynamic: Arc<dyn PhysicalExpr>) -> Self {
+        self.dynamic = conjunction_opt(self.dynamic.into_iter().chain([dynamic]));
         self
     }
 
@@ -143,13 +175,14 @@ impl FileSource for CachedSource {
                 if is_volatile(&filter) {
                     return PushedDown::No;
                 }
-                let (to, taken) = if is_dynamic(&filter) {
-                    (&mut source.dynamic, PushedDown::No)
+                let scan = source.clone();
+                if is_dynamic(&filter) {
+                    source = scan.and_dynamic(filter);
+                    PushedDown::No
                 } else {
-                    (&mut source.filter, PushedDown::Yes)
-                };
-                *to = conjunction_opt(to.take().into_iter().chain([filter]));
-                taken
+                    source = scan.and_filter(filter);
+                    PushedDown::Yes
+                }
             })
             .collect();
         let node = Arc::new(source) as Arc<dyn FileSource>;

@@ -21,7 +21,7 @@ use datafusion::{
 use flightcache_cache::{Chunk, Error, PIECE_ROWS};
 use flightcache_protocol::BatchMetadata;
 
-use crate::{error::external, metrics::ScanMetrics, source::CachedSource};
+use crate::{error::external, source::CachedSource, source::metrics::ScanMetrics};
 
 /// Bytes of Arrow data a batch aims at: Flight messages do best between 1 and 4 MiB.
 const TARGET_BATCH_BYTES: usize = 2 << 20;

@@ -1,5 +1,10 @@
 //! A dataset at one snapshot: its schema, and its objects cut into splits.
 
+pub(crate) mod partition;
+pub(crate) mod schema;
+pub(crate) mod statistics;
+pub(crate) mod tables;
+
 use std::{
     hash::{Hash, Hasher},
     sync::Arc,
@@ -11,7 +16,7 @@ use flightcache_connectors::{Footer, Footers, Object, Snapshot, SplitRange, spli
 use futures::{StreamExt, TryStreamExt, stream};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{partition::Partitions, schema::SchemaUnion};
+use crate::{table::partition::Partitions, table::schema::SchemaUnion};
 
 /// Footers read at a time while a table is built.
 const FOOTERS_AT_ONCE: usize = 64;
