@@ -158,7 +158,7 @@ fn array(bytes: &mut &[u8]) -> Option<[u8; 8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
     use crate::testing::{World, impatient};
@@ -190,8 +190,9 @@ mod tests {
             let read = book.read(location, "u", &snapshot.id);
             // When an object was written is no part of its identity.
             let same = read.is_none_or(|read| {
-                let ids =
-                    |of: &Snapshot| of.objects.iter().map(|o| o.id.clone()).collect::<Vec<_>>();
+                let ids = |of: &Snapshot| {
+                    of.objects.iter().map(|o| Arc::clone(&o.id)).collect::<Vec<_>>()
+                };
                 ids(&read) == ids(&snapshot)
             });
             assert!(same, "{at}");

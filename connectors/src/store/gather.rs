@@ -107,7 +107,7 @@ impl Store {
             settled.push(waiting);
         }
         let abandoned = async {
-            if join_all(settled).await.iter().all(|settled| settled.is_ok()) {
+            if join_all(settled).await.iter().all(std::result::Result::is_ok) {
                 // The request ends by itself; cut just before, it would cost its connection.
                 pending::<()>().await;
             }

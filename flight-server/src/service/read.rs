@@ -178,8 +178,8 @@ async fn send_all(
             return Ok(false);
         };
         node.flight.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let _permit = Held { _message: permit, _copy: copy.clone() };
-        if sender.send(Ok(Outgoing { message, _permit })).await.is_err() {
+        let held = Held { _message: permit, _copy: copy.clone() };
+        if sender.send(Ok(Outgoing { message, _permit: held })).await.is_err() {
             return Ok(false);
         }
     }
