@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     object_store::{ObjectStore, ObjectStoreExt, path::Path},
-    parquet::{arrow::ArrowWriter, file::properties::WriterProperties},
+    parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties},
     prelude::{ParquetReadOptions, SessionConfig, SessionContext},
 };
 use flightcache_cache::Result;
@@ -60,7 +60,10 @@ async fn write(
     batches: impl RecordBatchIterator,
     rows: usize,
 ) {
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(rows))
+        .build();
     let schema = Arc::clone(batches.schema());
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
     for batch in batches {
