@@ -29,6 +29,7 @@ pub struct SnapshotBook {
 
 impl SnapshotBook {
     /// The book in `folder`, created if need be and nobody else's to write, of at most `max_bytes`.
+    /// What a crash left half written is removed.
     ///
     /// # Errors
     /// `Invalid`, naming the folder, if it cannot be created.
@@ -37,6 +38,11 @@ impl SnapshotBook {
             let message = format!("folder {} cannot be created: {error}", folder.display());
             Error::invalid(message).with_source(error)
         })?;
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
         Ok(Self { folder, max_bytes, next_temporary: AtomicU64::new(0) })
     }
 
@@ -166,7 +172,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_proves_itself_and_what_is_broken_goes() {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("s")).unwrap();
+        let half = folder.path().join("s/x.0.tmp");
+        fs::write(&half, "half").unwrap();
         let book = SnapshotBook::open(folder.path().join("s"), 1 << 20).unwrap();
+        assert!(!half.exists());
         let world = World::new(impatient());
         world.put("t/y=1/a ä.parquet", "x").await;
         world.put("t/y=2/b", "xyz").await;
