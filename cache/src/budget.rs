@@ -25,7 +25,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use crate::{Chunk, Error, Result, Waiters};
+use crate::{
+    Chunk, Error, Result, Waiters,
+    shares::{Share, Shares},
+};
 
 /// How long nothing may be freed until those who wait are taken to wait for each other.
 const STUCK: Duration = Duration::from_secs(1);
@@ -44,8 +47,10 @@ struct Ledger {
     used: AtomicU64,
     leased: AtomicU64,
     /// Held by the one waiter whose turn it is: tokio's mutex is fair, so turns are first come,
-    /// first served, and only its holder adds to `leased`.
+    /// first served, and only its holder adds to `leased`. Who must wait for its own store's
+    /// leases waits without it.
     turn: Mutex<()>,
+    shares: Shares,
     freed: Notify,
     waiters: Waiters,
 }
@@ -59,6 +64,7 @@ impl MemoryBudget {
             used: AtomicU64::new(0),
             leased: AtomicU64::new(0),
             turn: Mutex::new(()),
+            shares: Shares::default(),
             freed: Notify::new(),
             waiters: Waiters::default(),
         }))
@@ -84,29 +90,40 @@ impl MemoryBudget {
         &self.0.waiters
     }
 
-    /// Waits, first come, first served, until `bytes` fit beside what is used and leased.
+    /// Waits, first come, first served, until `bytes` for an object of `store` fit beside what is
+    /// used and leased. What a store leases is at most three times what it leaves of the headroom, so
+    /// one that hangs leaves room to others, and only its own callers wait for it.
     ///
     /// What is larger than the headroom might never fit beside a full cache: it is also admitted
     /// when no other lease is held and no more than the capacity is used, so nothing hangs for
-    /// ever. Nor may readers hang that each hold some chunks and wait for others: when no lease is
-    /// held and nothing was freed for a second, one is admitted past the ceiling, if none is past it
-    /// yet. Dropping the future gives up the place in the queue.
+    /// ever. Nor may readers hang that each hold some chunks and wait for others: when the store
+    /// holds no lease and nothing was freed for a second, one is admitted past the ceiling, if none
+    /// is past it yet. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     /// `Exhausted` past `deadline`.
-    pub async fn acquire(&self, bytes: u64, deadline: Instant) -> Result<Lease> {
+    pub async fn acquire(&self, store: &str, bytes: u64, deadline: Instant) -> Result<Lease> {
         let ledger = &self.0;
         let admitted = async {
             let _waiter = ledger.waiters.enter();
-            let _turn = ledger.turn.lock().await;
-            while !ledger.admits(bytes) {
-                let freed = timeout(STUCK, ledger.freed.notified()).await;
-                if freed.is_err() && ledger.is_stuck() {
-                    break;
+            let share = ledger.shares.of(store);
+            let turn_in_store = share.turn.lock().await;
+            loop {
+                let freed = ledger.freed.notified();
+                if share.allows(bytes, ledger.free()) {
+                    let _turn = ledger.turn.lock().await;
+                    // Others may have leased what was free before this turn came.
+                    if share.allows(bytes, ledger.free()) {
+                        ledger.room_for(bytes, &share).await;
+                        share.take(bytes);
+                        ledger.leased.fetch_add(bytes, Ordering::AcqRel);
+                        break;
+                    }
                 }
+                freed.await;
             }
-            ledger.leased.fetch_add(bytes, Ordering::AcqRel);
-            Lease { ledger: Arc::clone(ledger), bytes }
+            drop(turn_in_store);
+            Lease { ledger: Arc::clone(ledger), share, bytes }
         };
         timeout_at(deadline, admitted).await.map_err(|_| {
             Error::exhausted(format!(
@@ -143,29 +160,59 @@ impl MemoryBudget {
 #[derive(Debug)]
 pub struct Lease {
     ledger: Arc<Ledger>,
+    share: Arc<Share>,
     bytes: u64,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.share.give_back(self.bytes);
         self.ledger.leased.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.ledger.freed.notify_one();
+        self.ledger.freed.notify_waiters();
     }
 }
 
 impl Ledger {
-    fn admits(&self, bytes: u64) -> bool {
-        let used = self.used.load(Ordering::Acquire);
-        let leased = self.leased.load(Ordering::Acquire);
-        let ceiling = self.capacity.saturating_add(self.headroom);
-        let fits = used.saturating_add(leased).saturating_add(bytes) <= ceiling;
-        fits || (bytes > self.headroom && leased == 0 && used <= self.capacity)
+    /// Waits until `bytes` may be leased to the store of `share`.
+    async fn room_for(&self, bytes: u64, share: &Share) {
+        loop {
+            let freed = self.freed.notified();
+            if self.admits(bytes) {
+                return;
+            }
+            if timeout(STUCK, freed).await.is_err() && self.is_stuck(share) {
+                return;
+            }
+        }
     }
 
-    /// Whether nobody fills who could end the wait, and the ceiling still holds.
-    fn is_stuck(&self) -> bool {
-        let ceiling = self.capacity.saturating_add(self.headroom);
-        self.leased.load(Ordering::Acquire) == 0 && self.used.load(Ordering::Acquire) <= ceiling
+    fn ceiling(&self) -> u64 {
+        self.capacity.saturating_add(self.headroom)
+    }
+
+    /// Bytes used and leased.
+    fn taken(&self) -> u64 {
+        let used = self.used.load(Ordering::Acquire);
+        used.saturating_add(self.leased.load(Ordering::Acquire))
+    }
+
+    /// What of the headroom is not leased. Room that the cache has not filled yet is not shared out:
+    /// it will be filled, while leases of a store that hangs stay.
+    fn free(&self) -> u64 {
+        self.headroom.saturating_sub(self.leased.load(Ordering::Acquire))
+    }
+
+    fn admits(&self, bytes: u64) -> bool {
+        let alone = || {
+            let (used, leased) = (&self.used, &self.leased);
+            leased.load(Ordering::Acquire) == 0 && used.load(Ordering::Acquire) <= self.capacity
+        };
+        self.taken().saturating_add(bytes) <= self.ceiling() || (bytes > self.headroom && alone())
+    }
+
+    /// Whether no fill of that store could end the wait, and the ceiling still holds.
+    fn is_stuck(&self, share: &Share) -> bool {
+        share.held() == 0 && self.taken() <= self.ceiling()
     }
 }
 
@@ -186,7 +233,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.ledger.used.fetch_sub(self.bytes as u64, Ordering::AcqRel);
-        self.ledger.freed.notify_one();
+        self.ledger.freed.notify_waiters();
     }
 }
 

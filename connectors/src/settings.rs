@@ -26,7 +26,8 @@ impl fmt::Debug for StoreSettings {
 /// Limits of reading from origins. Plain data; `Default` is what a node uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginSettings {
-    /// Data reads in flight over all stores; more wait their turn, first come first served.
+    /// Data reads in flight over all stores; more wait their turn, first come first served. A store
+    /// has at most three times as many as are left free.
     pub max_concurrent_requests: usize,
     /// Two wanted ranges at most this many bytes apart are read as one.
     pub coalesce_gap: u64,

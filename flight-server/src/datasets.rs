@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flightcache_cache::{Error, Result};
-use flightcache_connectors::{Dataset, Snapshot, Stores};
+use flightcache_connectors::{Dataset, Snapshot, SnapshotBook, Stores};
 use flightcache_planner::near;
 use flightcache_protocol::{ScanCommand, ScanTarget};
 use moka::sync::Cache;
@@ -15,6 +15,10 @@ const MAX_AD_HOC: u64 = 1024;
 /// How long an ad-hoc dataset is kept after its last use.
 const AD_HOC_TIME_TO_IDLE: Duration = Duration::from_mins(10);
 
+/// Part of the disk tier's capacity that old snapshots may take beside it, and their most bytes.
+const BOOK_PART: u64 = 64;
+const MAX_BOOK_BYTES: u64 = 256 << 20;
+
 /// The datasets of a node.
 #[derive(Debug)]
 pub struct Datasets {
@@ -23,6 +27,7 @@ pub struct Datasets {
     allowed: Vec<Dataset>,
     ad_hoc: Cache<String, Arc<Dataset>>,
     stores: Arc<Stores>,
+    book: Option<Arc<SnapshotBook>>,
 }
 
 impl Datasets {
@@ -31,8 +36,9 @@ impl Datasets {
     /// # Errors
     /// `Invalid` naming the dataset or prefix whose URL is malformed or has no store.
     pub fn new(config: &Config, stores: &Arc<Stores>) -> Result<Self> {
+        let book = book(config)?;
         let open = |name: &str, url: &str, revalidate_after| {
-            Dataset::new(name, url, revalidate_after, Arc::clone(stores))
+            Dataset::remembered(name, url, revalidate_after, Arc::clone(stores), book.clone())
         };
         let mut by_name = BTreeMap::new();
         for dataset in &config.datasets {
@@ -49,6 +55,7 @@ impl Datasets {
                 .time_to_idle(AD_HOC_TIME_TO_IDLE)
                 .build(),
             stores: Arc::clone(stores),
+            book,
         })
     }
 
@@ -86,6 +93,22 @@ impl Datasets {
     /// As [`Datasets::resolve`], but for what listing gives.
     pub fn authorize(&self, caller: &Caller, command: &ScanCommand) -> Result<()> {
         self.target(caller, command).map(drop)
+    }
+
+    /// Checks that `caller`, which [`authorize`](Self::authorize) let read `command` before, may read
+    /// on: its proof is still good, and rules still allow it. Writes an audit line if not.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, or as [`authorize`](Self::authorize).
+    pub fn authorize_on(&self, caller: &Caller, command: &ScanCommand) -> Result<()> {
+        caller.must_be_known()?;
+        let readable = match command.target()? {
+            ScanTarget::Dataset(name) => caller.may_read(name),
+            ScanTarget::Url(url) => {
+                self.covering(caller, url).is_some() || self.allowing(caller, url).is_some()
+            }
+        };
+        if readable { Ok(()) } else { self.authorize(caller, command) }
     }
 
     /// The snapshot that `command` reads: of its dataset, or of what its URL covers; the pinned
@@ -136,6 +159,13 @@ impl Datasets {
             .max_by_key(|(dataset, _)| dataset.location().path.len())
     }
 
+    /// The entry of `allow_urls` that `caller` may read and that covers `url`: rules name the entry,
+    /// since a URL itself can be spelled in many ways.
+    fn allowing(&self, caller: &Caller, url: &str) -> Option<&Dataset> {
+        let mut allowed = self.allowed.iter().filter(|allowed| caller.may_read(allowed.name()));
+        allowed.find(|allowed| allowed.under(url).is_some())
+    }
+
     fn target(
         &self,
         caller: &Caller,
@@ -149,18 +179,25 @@ impl Datasets {
             let dataset = caller.decide(dataset.name(), Some(dataset), unserved)?;
             return Ok((Arc::clone(dataset), Some(path)));
         }
-        // Rules name the entry that covers a URL: a URL itself can be spelled in many ways.
-        let mut allowed = self.allowed.iter().filter(|allowed| caller.may_read(allowed.name()));
-        let allowed = allowed.find(|allowed| allowed.under(url).is_some());
+        let allowed = self.allowing(caller, url);
         caller.decide(allowed.map_or(url, |allowed| allowed.name()), allowed, unserved)?;
         if let Some(dataset) = self.ad_hoc.get(url) {
             return Ok((dataset, None));
         }
-        let dataset = Dataset::new(url, url, DEFAULT_REVALIDATE_AFTER, Arc::clone(&self.stores))?;
+        let (stores, book) = (Arc::clone(&self.stores), self.book.clone());
+        let dataset = Dataset::remembered(url, url, DEFAULT_REVALIDATE_AFTER, stores, book)?;
         let dataset = Arc::new(dataset);
         self.ad_hoc.insert(url.to_owned(), Arc::clone(&dataset));
         Ok((dataset, None))
     }
+}
+
+/// Where old snapshots are kept: beside the disk tier, whose lock it is under.
+fn book(config: &Config) -> Result<Option<Arc<SnapshotBook>>> {
+    let folder = config.cache.dir.as_ref().filter(|_| config.cache.disk > 0);
+    let bytes = (config.cache.disk / BOOK_PART).min(MAX_BOOK_BYTES);
+    let book = folder.map(|folder| SnapshotBook::open(folder.join("snapshots"), bytes));
+    Ok(book.transpose()?.map(Arc::new))
 }
 
 fn unserved() -> Error {

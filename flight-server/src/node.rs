@@ -48,6 +48,8 @@ pub struct Node {
     pub streams: Arc<Semaphore>,
     /// One permit for each KiB of messages that are under way.
     pub stream_memory: Arc<Semaphore>,
+    /// One permit for each KiB of batches under way that are no part of a chunk.
+    pub copies: Arc<Semaphore>,
     /// Figures of streams.
     pub flight: FlightCounters,
 }
@@ -78,11 +80,14 @@ impl Node {
         let stack = Stack::build(config, embedded, io, cpu, &latencies).await?;
         let datasets = Datasets::new(config, &stack.stores)?;
         // Half the room beside the cache, so that what scans need next always finds the other half.
-        let ahead = config.cache.headroom() / 2;
+        let ahead = config.cache.fill_headroom() / 2;
         let chunks = Arc::new(stack.memory.clone());
         let planner = Planner::new(chunks, Arc::clone(&stack.footers), ahead);
         let settings = config.server.clone();
-        let kib = usize::try_from(settings.stream_memory >> 10).unwrap_or(usize::MAX);
+        let kib = |bytes: u64| {
+            let kib = usize::try_from(bytes >> 10).unwrap_or(usize::MAX);
+            Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS)))
+        };
         Ok(Self {
             datasets,
             sql: Engine::new(config, &planner)?,
@@ -90,7 +95,8 @@ impl Node {
             stack,
             ticket_keys: auth::ticket_keys(&settings)?,
             streams: Arc::new(Semaphore::new(settings.max_streams)),
-            stream_memory: Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))),
+            stream_memory: kib(settings.stream_memory),
+            copies: kib(config.cache.copies()),
             settings,
             latencies,
             cpu: cpu.clone(),

@@ -29,7 +29,7 @@ pub use crate::stack::Embedded;
 use crate::{
     accept::connections,
     admin::{Admin, Phase, Readiness},
-    auth::{Auth, AuthLayer},
+    auth::{Auth, AuthLayer, Watched},
     cli::Output,
     config::Config,
     metrics::Metrics,
@@ -90,7 +90,7 @@ impl Running {
         };
         let listener = TcpListener::bind(listen).await.map_err(unbound)?;
         let flight = listener.local_addr().map_err(unbound)?;
-        let tls = config.server.tls.as_ref().map(tls::load).transpose()?;
+        let tls = config.server.tls.as_ref().map(tls::follow).transpose()?;
         let scheme = if tls.is_some() { "grpc+tls" } else { "grpc" };
         let mut config = config.clone();
         config.server.advertise = advertised(&config, flight, scheme);
@@ -172,7 +172,11 @@ struct Serving {
 }
 
 impl Serving {
-    async fn serve(self, listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>) {
+    async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<Watched<Arc<rustls::ServerConfig>>>>,
+    ) {
         let connections = connections(listener, self.node.settings.max_connections);
         match tls {
             Some(tls) => self.serve_on(tls::handshakes(connections, tls)).await,

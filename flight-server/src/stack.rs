@@ -20,7 +20,7 @@ use flightcache_connectors::{
     FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores, estimate_bytes, stored_bytes,
 };
 use object_store::ObjectStore;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     config::Config,
@@ -69,7 +69,7 @@ impl Stack {
         let origin = Arc::new(OriginCounters::default());
         let mut limits = config.origin.clone();
         // What cannot fit even when nothing else is there would take the room of all others.
-        let room = config.cache.memory.saturating_add(config.cache.headroom());
+        let room = config.cache.memory.saturating_add(config.cache.fill_headroom());
         limits.max_fragment_bytes = limits.max_fragment_bytes.min(room);
         let stores = Stores::new(config.stores.clone(), limits, Arc::clone(&origin))?;
         let stores = Arc::new(stores);
@@ -86,8 +86,12 @@ impl Stack {
         };
 
         let raw = Arc::new(FooterOrigin::new(Arc::clone(&stores), cpu.clone()));
-        let footers =
-            Footers::new(Arc::clone(&stores), behind_disk(raw), config.cache.footers, cpu.clone());
+        let footers = Footers::new(
+            Arc::clone(&stores),
+            behind_disk(raw),
+            config.cache.footers(),
+            cpu.clone(),
+        );
         let footers = Arc::new(footers);
 
         let parallelism = std::thread::available_parallelism().map_or(1, usize::from);
@@ -101,7 +105,7 @@ impl Stack {
             queue_timeout: config.server.queue_timeout,
             fill_timeout: config.cache.fill_timeout,
         };
-        let budget = MemoryBudget::new(config.cache.memory, config.cache.headroom());
+        let budget = MemoryBudget::new(config.cache.memory, config.cache.fill_headroom());
         let sized = Arc::clone(&footers);
         let estimate = Arc::new(move |request: &FetchRequest| filled_bytes(&sized, request));
         let fills: Arc<dyn ChunkSource> = Arc::new(fills);
@@ -143,7 +147,8 @@ fn filled_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// A source whose work runs on another runtime than its callers'.
+/// A source whose work runs on another runtime than its callers', and ends with the caller: who
+/// gives a fill up after its time must not leave its request behind.
 #[derive(Debug)]
 struct OnRuntime {
     source: Arc<dyn ChunkSource>,
@@ -154,9 +159,41 @@ struct OnRuntime {
 impl ChunkSource for OnRuntime {
     async fn fetch(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
         let (source, request) = (Arc::clone(&self.source), request.clone());
-        self.runtime
-            .spawn(async move { source.fetch(&request).await })
+        let task = self.runtime.spawn(async move { source.fetch(&request).await });
+        let mut task = AbortOnDrop(task);
+        (&mut task.0)
             .await
             .unwrap_or_else(|error| Err(Error::internal("a fill was cut").with_source(error)))
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flightcache_cache::fault::{FaultSource, Synthetic, object};
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_fetched_on() {
+        let origin = FaultSource::new(Synthetic { rows: 1 });
+        let (held, runtime) = (Arc::new(origin.clone()), Handle::current());
+        let source = OnRuntime { source: held, runtime };
+        let request = FetchRequest::columns(object("a"), 0, &[1]);
+        let _gate = origin.close_gate();
+        let fetches = Arc::downgrade(&source.source);
+        assert!(source.fetch(&request).now_or_never().is_none());
+        drop(source);
+        while fetches.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -5,4 +5,6 @@
 use flightcache_cache::disk_testing;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| disk_testing::file(bytes));
+fuzz_target!(init: disk_testing::end_at_unguarded_panics(), |bytes: &[u8]| {
+    disk_testing::file(bytes);
+});

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from harness.client import raises_kind
+from harness.client import descriptor_for, raises_kind
 from harness.load import LAZY, connections, memory_of, put_numbers, read_numbers
 from harness.node import Dataset, Node, serving
 from harness.process import poll
@@ -80,6 +80,27 @@ def test_readers_that_never_read(folder: Path) -> None:
                     stack.callback(stream.cancel)
             with connections(node.flight, 1) as (client,):
                 assert read_numbers(client) == FILES * ROWS
+            assert memory.peak < CEILING
+        released(node)
+
+
+def test_filtered_batches_have_a_ceiling(folder: Path) -> None:
+    """What filters copy is no part of the cache: unread, it stays under the ceiling too."""
+    command = {"dataset": "numbers", "filter": "row % 2 = 0"}
+    with (
+        small(folder, queue_timeout="20s") as node,
+        memory_of(node) as memory,
+        ThreadPoolExecutor(50) as pool,
+    ):
+        with connections(node.flight, 30, LAZY) as clients, ExitStack() as stack:
+            endpoints = clients[0].get_flight_info(descriptor_for(**command)).endpoints
+            tickets = [endpoints[at % len(endpoints)].ticket for at in range(30)]
+            for stream in pool.map(open_stream, clients, tickets):
+                if stream:
+                    stack.callback(stream.cancel)
+            with connections(node.flight, 1) as (client,):
+                rows = sum(client.do_get(one.ticket).read_all().num_rows for one in endpoints)
+                assert rows == FILES * ROWS // 2
             assert memory.peak < CEILING
         released(node)
 

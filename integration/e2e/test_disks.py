@@ -77,10 +77,23 @@ def test_a_dataset_eight_times_the_disk(tiny: Path, tmp_path: Path) -> None:
         poll("no more than there is room", lambda: node.stats()["disk"]["bytes"] <= 64 * MIB)
         stats = node.stats()["disk"]
         assert stats["bytes"] > 16 * MIB
+        assert stats["evictions"] > 0
         held = sum(path.stat().st_size for path in chunks(tiny / "cache"))
         assert held <= stats["bytes"]
         assert_same(client.flight.do_get(plan.endpoints[0].ticket).read_all(), numbers(0))
         assert node.stats()["disk"]["corrupt"] == 0
+        # What is read again and again comes to be on disk, though it was full: twice what memory
+        # holds, and few of the writes fail.
+        errors = node.stats()["disk"]["write_errors"]
+
+        def served_from_disk() -> bool:
+            before = node.stats()["disk"]["hits"]
+            for part in (27, 28, 29):
+                assert_same(client.get(plan.endpoints[part].ticket), numbers(part))
+            return node.stats()["disk"]["hits"] - before > 2
+
+        poll("hits on disk", served_from_disk, 60)
+        assert node.stats()["disk"]["write_errors"] - errors <= 12
         poll("no half files", lambda: not leftovers(tiny / "cache"))
 
 

@@ -138,3 +138,30 @@ def test_a_dataset_changes_its_schema(fresh: BlobContainer, dataset: Dataset) ->
         fresh.delete("d/1.parquet")
         refresh(client)
         assert client.read("d").num_rows == ROWS
+
+
+def test_a_snapshot_is_pinned_after_many_newer_ones_and_a_restart(
+    fresh: BlobContainer, dataset: Dataset, tmp_path: Path
+) -> None:
+    """With a cache folder its id is good for longer than memory knows it; what is left is read."""
+    cache = {"dir": tmp_path / "cache", "disk": "1GiB"}
+    settings = {"cache": cache, "origin": ORIGIN}
+    with serving([dataset], [store(fresh)], **settings) as node, node.client() as client:
+        old = metadata(client.info("d"))["snapshot"]
+        # The one object is cached, and then overwritten; the other is still where it was.
+        client.read("d", filter="v = 0")
+        fresh.put("d/0.parquet", stored(table(7)))
+        for number in range(20):
+            fresh.put(f"d/more{number:02}.parquet", stored(table(9)))
+            refresh(client)
+        assert_same(client.read("d", snapshot=old), both())
+        newer = metadata(client.info("d"))["snapshot"]
+        for wrong in (newer[:-1], newer[:-1] + "g", "../snapshots", "0" * len(old)):
+            with raises_kind("Stale", "d"):
+                client.info("d", snapshot=wrong)
+    with serving([dataset], [store(fresh)], **settings) as node, node.client() as client:
+        assert_same(client.read("d", snapshot=old), both())
+        assert client.read("d").num_rows == 22 * ROWS
+        client.act("flightcache.evict", {"dataset": "d"})
+        with raises_kind("Stale", "d/0.parquet"):
+            client.read("d", snapshot=old)

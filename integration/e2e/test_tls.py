@@ -150,6 +150,35 @@ def test_command_line(datasets: Any, tmp_path: Path) -> None:
             assert len(done.stderr.splitlines()) == 1, done
 
 
+def test_certificates_are_read_again(datasets: Any, tmp_path: Path) -> None:
+    """New ones are shown within seconds, connections stay, and a broken file changes nothing."""
+    successor = Authority("another authority")
+    tls = files(tmp_path, mutual=True)
+    mine, theirs = shown(AUTHORITY.client("a")), shown(successor.client("a"), successor.cert)
+    with serving(*datasets, **{"server.tls": tls}) as node, node.client(**mine) as before:
+        assert before.read("d") == TABLE
+        with node.expect_log("server.tls.cert .*node.crt: holds no PEM certificate"):
+            tls["cert"].write_text("-----")
+        assert gets_in(node, mine)
+        # Between the two files, the key does not go with the certificate.
+        node.allowed.append("server.tls.key .*does not go with")
+        successor.server().write(tmp_path, "node")
+        tls["client_ca"].write_bytes(successor.cert)
+        poll("the new certificate", lambda: gets_in(node, theirs))
+        assert not gets_in(node, mine)
+        assert before.read("d") == TABLE
+
+
+def gets_in(node: Node, options: dict[str, Any]) -> bool:
+    """Whether a new connection with these certificates is talked to."""
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    with node.client(generic_options=own, **options) as client:
+        try:
+            return client.read("d") == TABLE
+        except flight.FlightUnavailableError:
+            return False
+
+
 def test_bad_files_are_named(tmp_path: Path) -> None:
     """The line names the setting, the file and what is wrong, never what is in it."""
     good = files(tmp_path, mutual=True)

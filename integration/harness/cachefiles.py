@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 NAME = re.compile(r"[0-9a-f]{32}")
+SNAPSHOT = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}")
 
 
 def chunks(folder: Path) -> list[Path]:
@@ -14,8 +15,9 @@ def chunks(folder: Path) -> list[Path]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return the files that are none of a chunk."""
-    expected = {folder / "LOCK", *chunks(folder)}
+    """Return the files that are none of a chunk or a snapshot."""
+    snapshots = [path for path in folder.glob("snapshots/*") if SNAPSHOT.fullmatch(path.name)]
+    expected = {folder / "LOCK", *chunks(folder), *snapshots}
     return [path for path in folder.rglob("*") if path.is_file() and path not in expected]
 
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use moka::{notification::RemovalCause, policy::EvictionPolicy, sync::Cache};
@@ -18,6 +18,8 @@ pub(super) struct Index {
     slots: Cache<u128, Arc<Slot>>,
     /// Held while a place is given, so that a file has one writer.
     placing: Mutex<()>,
+    /// Counts uses, so that the least recently used are known.
+    uses: AtomicU64,
 }
 
 /// A file's place.
@@ -26,6 +28,15 @@ pub(super) struct Slot {
     bytes: u32,
     /// Set once the file has its name. Until then whoever writes it also sees to its removal.
     ready: AtomicBool,
+    /// The number of its last use.
+    used: AtomicU64,
+}
+
+impl Slot {
+    fn new(bytes: u64, ready: bool, used: u64) -> Arc<Self> {
+        let (ready, used) = (AtomicBool::new(ready), AtomicU64::new(used));
+        Arc::new(Self { bytes: weight(bytes), ready, used })
+    }
 }
 
 /// What became of asking for a place.
@@ -56,26 +67,28 @@ impl Index {
                 }
             })
             .build();
-        Self { slots: cache, placing: Mutex::default() }
+        Self { slots: cache, placing: Mutex::default(), uses: AtomicU64::new(0) }
     }
 
     /// Takes in the files found at start; those beyond the capacity are unlinked.
     pub(super) fn restore(&self, files: Vec<(u128, u64)>) {
         for (digest, bytes) in files {
-            let slot = Slot { bytes: weight(bytes), ready: AtomicBool::new(true) };
-            self.slots.insert(digest, Arc::new(slot));
+            self.slots.insert(digest, Slot::new(bytes, true, 0));
         }
         self.slots.run_pending_tasks();
     }
 
     /// Whether the file is there to be read. Counts as a use, also where there is none.
     pub(super) fn is_ready(&self, digest: u128) -> bool {
-        self.slots.get(&digest).is_some_and(|slot| slot.ready.load(Ordering::SeqCst))
+        self.slots.get(&digest).is_some_and(|slot| {
+            slot.used.store(self.tick(), Ordering::Relaxed);
+            slot.ready.load(Ordering::SeqCst)
+        })
     }
 
     /// Asks for a place for a file of `bytes`.
     pub(super) fn place(&self, digest: u128, bytes: u64) -> Place {
-        let slot = Arc::new(Slot { bytes: weight(bytes), ready: AtomicBool::new(false) });
+        let slot = Slot::new(bytes, false, self.tick());
         {
             let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
             if self.contains(digest) {
@@ -97,6 +110,33 @@ impl Index {
     /// Removes a file and its place; returns its bytes.
     pub(super) fn remove(&self, digest: u128) -> u64 {
         self.slots.remove(&digest).map_or(0, |slot| u64::from(slot.bytes))
+    }
+
+    /// Removes the files that were not used for longest until at most `bytes` are left; returns how
+    /// many went.
+    pub(super) fn shrink(&self, bytes: u64) -> u64 {
+        self.settle();
+        let mut files: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.ready.load(Ordering::SeqCst))
+            .map(|(digest, slot)| (slot.used.load(Ordering::Relaxed), *digest))
+            .collect();
+        files.sort_unstable();
+        let (mut held, mut gone) = (self.bytes(), 0);
+        for (_, digest) in files {
+            if held <= bytes {
+                break;
+            }
+            held = held.saturating_sub(self.remove(digest));
+            gone += 1;
+        }
+        self.settle();
+        gone
+    }
+
+    fn tick(&self) -> u64 {
+        self.uses.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The digests of all files that are there, with their bytes in whole blocks.
@@ -123,4 +163,28 @@ impl Index {
 
 fn weight(bytes: u64) -> u32 {
     u32::try_from(bytes.next_multiple_of(BLOCK_BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let gone = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&gone);
+        let index = Index::new(1 << 20, move |digest, _| noted.lock().unwrap().push(digest));
+        for digest in 0..6 {
+            let Place::Given(slot) = index.place(digest, BLOCK_BYTES) else { panic!("room") };
+            // The last is still being written: whoever writes it sees to it.
+            assert!(digest == 5 || index.finish(digest, &slot));
+        }
+        assert!(index.is_ready(0) && index.is_ready(2));
+        assert_eq!(index.shrink(3 * BLOCK_BYTES), 3);
+        assert_eq!(*gone.lock().unwrap(), [1, 3, 4]);
+        assert_eq!(index.shrink(0), 2);
+        assert_eq!((index.bytes(), index.contains(5)), (BLOCK_BYTES, true));
+    }
 }

@@ -19,6 +19,7 @@
 mod counters;
 mod folder;
 mod format;
+mod full;
 mod index;
 mod lock;
 mod payload;

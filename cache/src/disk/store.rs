@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use super::{
     counters::{Counters, DiskSnapshot, count},
     folder::Folder,
     format::{self, Layout},
+    full::{Full, is_full},
     index::{BLOCK_BYTES, Index, Place},
     payload,
 };
@@ -55,6 +56,7 @@ struct Inner {
     pending: Arc<Semaphore>,
     pending_blocks: u32,
     writers: Semaphore,
+    full: Full,
     warned: Mutex<Option<Instant>>,
 }
 
@@ -187,6 +189,7 @@ impl Inner {
             pending: Arc::new(Semaphore::new(pending_blocks as usize)),
             pending_blocks,
             writers: Semaphore::new(WRITERS),
+            full: Full::default(),
             warned: Mutex::default(),
         })
     }
@@ -239,6 +242,9 @@ impl Inner {
         if self.index.contains(digest) {
             return;
         }
+        if self.full.pauses() {
+            return count(&self.counters.writes_skipped);
+        }
         let encoded = payload::encode(chunk).ok().and_then(|payload| {
             let head = format::head(&key.encode(), payload.kind, &payload.buffers)?;
             Some((head, payload.buffers))
@@ -257,10 +263,22 @@ impl Inner {
             Place::Taken => return,
             Place::Refused => return count(&self.counters.writes_rejected),
         };
+        if let Some(left) = self.full.over(self.index.bytes()) {
+            self.shrink(left);
+            if self.full.over(self.index.bytes()).is_some() {
+                // What others left of the file system has no room for it.
+                self.forget(digest);
+                return count(&self.counters.writes_rejected);
+            }
+        }
         if let Err(error) = self.folder.write(digest, &head, &payload) {
-            self.index.remove(digest);
-            self.index.settle();
+            self.forget(digest);
             count(&self.counters.write_errors);
+            if is_full(&error)
+                && let Some(left) = self.full.find(self.index.bytes())
+            {
+                self.shrink(left);
+            }
             return self.warn(&error);
         }
         count(&self.counters.writes);
@@ -268,6 +286,18 @@ impl Inner {
             // Whether it went or not, it is not read again; the next scan finds what stayed.
             let _ = self.folder.unlink(digest);
         }
+    }
+
+    /// Gives up the place of a file that is not there.
+    fn forget(&self, digest: u128) {
+        self.index.remove(digest);
+        self.index.settle();
+    }
+
+    /// Evicts until `bytes` are left, or nothing more can go.
+    fn shrink(&self, bytes: u64) {
+        let gone = self.index.shrink(bytes);
+        self.counters.evictions.fetch_add(gone, Ordering::Relaxed);
     }
 
     /// Room for `bytes` to wait to be written, or to be on disk beside what has its place there.

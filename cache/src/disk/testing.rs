@@ -17,6 +17,16 @@ fn read(file: &[u8]) -> Result<(ChunkKey, Chunk)> {
     Ok((key, payload::decode(layout.kind, aligned(payload))?))
 }
 
+/// For fuzzers, which end at every panic: those that [`guarded`](crate::guarded) catches are none.
+pub fn end_at_unguarded_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::is_guarded() {
+            default(panic);
+        }
+    }));
+}
+
 /// A whole file is refused unless it is exactly what would be written for its key and chunk, but
 /// for how Arrow frames the values.
 ///

@@ -14,14 +14,11 @@ use std::{
 use async_trait::async_trait;
 use futures::FutureExt;
 use moka::{policy::EvictionPolicy, sync::Cache};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flight::{Claim, Flight, Flights, Outcome};
 use crate::{
-    Chunk, ChunkKey, ChunkSource, Error, FetchRequest, MemoryBudget, ObjectId, Result, Tally,
+    Chunk, ChunkKey, ChunkSource, Error, FetchRequest, MemoryBudget, ObjectId, Result, Slots, Tally,
 };
 
 /// Bytes an entry costs beside its chunk and the text of its key: key, nodes and counters.
@@ -35,7 +32,8 @@ pub type EstimateBytes = Arc<dyn Fn(&FetchRequest) -> u64 + Send + Sync>;
 pub struct MemorySettings {
     /// Most bytes cached, keys included.
     pub capacity_bytes: u64,
-    /// Most fills that run at a time; others wait.
+    /// Most fills that run at a time; others wait. A store has at most three times as many as are
+    /// left free, so one that hangs leaves some to others.
     pub max_fills: usize,
     /// Longest a fill may wait for its permit and its lease, until it is `Exhausted`.
     pub queue_timeout: Duration,
@@ -77,7 +75,7 @@ struct Inner<S> {
     estimate: EstimateBytes,
     cache: Cache<ChunkKey, Entry>,
     flights: Arc<Flights>,
-    fills: Semaphore,
+    fills: Slots,
     counters: Arc<Counters>,
 }
 
@@ -127,7 +125,7 @@ impl<S: ChunkSource + 'static> MemoryTier<S> {
                 }
             })
             .build();
-        let fills = Semaphore::new(settings.max_fills.clamp(1, Semaphore::MAX_PERMITS));
+        let fills = Slots::new(settings.max_fills);
         Self(Arc::new(Inner {
             source,
             settings,
@@ -222,13 +220,12 @@ impl<S: ChunkSource + 'static> Inner<S> {
     /// Fetches `request` from the source within the limits, charged to the budget.
     async fn fill(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
         let queued = Instant::now() + self.settings.queue_timeout;
-        let _permit = timeout_at(queued, self.fills.acquire())
-            .await
-            .map_err(|_| {
-                Error::exhausted(format!("all {} fills are taken", self.settings.max_fills))
-            })?
-            .map_err(|error| Error::internal("fills are closed").with_source(error))?;
-        let _lease = self.budget.acquire((self.estimate)(request), queued).await?;
+        let store = &request.object.store;
+        let _slot = timeout_at(queued, self.fills.acquire(store)).await.map_err(|_| {
+            let most = self.settings.max_fills;
+            Error::exhausted(format!("the fills that {store} may have of all {most} are taken"))
+        })?;
+        let _lease = self.budget.acquire(store, (self.estimate)(request), queued).await?;
         let limit = self.settings.fill_timeout;
         let chunks = timeout(limit, self.source.fetch(request)).await.map_err(|_| {
             let limit = limit.as_millis();

@@ -13,7 +13,7 @@ use futures::{
 };
 use tokio::time::Instant;
 
-use super::{Snapshot, listing};
+use super::{Snapshot, SnapshotBook, listing};
 use crate::store::{Location, Stores, is_under, redact};
 
 /// Snapshots kept for readers that pin one, the current one included.
@@ -36,6 +36,8 @@ pub struct Dataset {
 struct Listings {
     url: String,
     location: Location,
+    /// Where snapshots are that are not recent any more.
+    book: Option<Arc<SnapshotBook>>,
     state: Mutex<State>,
 }
 
@@ -67,9 +69,23 @@ impl Dataset {
         revalidate_after: Duration,
         stores: Arc<Stores>,
     ) -> Result<Self> {
+        Self::remembered(name, url, revalidate_after, stores, None)
+    }
+
+    /// As [`new`](Self::new), with a book in which its snapshots outlive what memory holds of them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn remembered(
+        name: impl Into<String>,
+        url: impl Into<String>,
+        revalidate_after: Duration,
+        stores: Arc<Stores>,
+        book: Option<Arc<SnapshotBook>>,
+    ) -> Result<Self> {
         let (name, url) = (name.into(), url.into());
         let location = stores.locate(&url)?;
-        let listings = Listings { url: redact(&url), location, state: Mutex::default() };
+        let listings = Listings { url: redact(&url), location, book, state: Mutex::default() };
         Ok(Self { name, revalidate_after, stores, listings: Arc::new(listings) })
     }
 
@@ -124,18 +140,19 @@ impl Dataset {
         listing.await
     }
 
-    /// The snapshot `id`: the current one, a recent one, or what a new listing gives.
+    /// The snapshot `id`: the current one, a recent one, one in the book, or what a new listing
+    /// gives.
     ///
     /// # Errors
     /// `Stale` naming the id if it is none of these; what [`snapshot`](Self::snapshot) fails with.
     pub async fn pinned(&self, id: &str) -> Result<Arc<Snapshot>> {
-        let listing = {
-            let mut state = self.listings.lock();
-            if let Some(snapshot) = state.recent(id) {
-                return Ok(snapshot);
-            }
-            self.listings.join(&mut state, Duration::ZERO)
-        };
+        if let Some(snapshot) = self.listings.lock().recent(id) {
+            return Ok(snapshot);
+        }
+        if let Some(snapshot) = self.listings.in_book(id).await {
+            return Ok(self.listings.lock().remember(snapshot));
+        }
+        let listing = self.listings.join(&mut self.listings.lock(), Duration::ZERO);
         let snapshot = listing.await?;
         if snapshot.id == id {
             return Ok(snapshot);
@@ -211,6 +228,22 @@ impl Listings {
         listing
     }
 
+    /// The snapshot `id` as the book has it.
+    async fn in_book(self: &Arc<Self>, id: &str) -> Option<Snapshot> {
+        let book = self.book.clone()?;
+        let (listings, id) = (Arc::clone(self), id.to_owned());
+        let read = move || book.read(&listings.location, &listings.url, &id);
+        tokio::task::spawn_blocking(read).await.ok().flatten()
+    }
+
+    /// Has `snapshot` written into the book; where that fails it is pinned for as long as it is
+    /// recent.
+    fn note(self: &Arc<Self>, snapshot: &Arc<Snapshot>) {
+        let Some(book) = self.book.clone() else { return };
+        let (listings, snapshot) = (Arc::clone(self), Arc::clone(snapshot));
+        tokio::task::spawn_blocking(move || book.write(&listings.location, &snapshot));
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,6 +274,18 @@ impl State {
     }
 }
 
+impl State {
+    /// Keeps `snapshot` among the recent ones; gives the one that is kept.
+    fn remember(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.recent(&snapshot.id).unwrap_or_else(|| {
+            let snapshot = Arc::new(snapshot);
+            self.recent.push_front((Arc::clone(&snapshot), Instant::now()));
+            self.recent.truncate(RECENT_SNAPSHOTS);
+            snapshot
+        })
+    }
+}
+
 /// Ends a listing, also one that failed or panicked, so that the next caller starts another.
 struct Done {
     listings: Arc<Listings>,
@@ -250,12 +295,11 @@ struct Done {
 impl Done {
     fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let mut state = self.listings.lock();
-        let snapshot = state.recent(&snapshot.id).unwrap_or_else(|| {
-            let snapshot = Arc::new(snapshot);
-            state.recent.push_front((Arc::clone(&snapshot), Instant::now()));
-            state.recent.truncate(RECENT_SNAPSHOTS);
-            snapshot
-        });
+        let known = state.recent.iter().any(|(recent, _)| recent.id == snapshot.id);
+        let snapshot = state.remember(snapshot);
+        if !known {
+            self.listings.note(&snapshot);
+        }
         let newest = state.current.as_ref().is_none_or(|(began, _)| *began <= self.began);
         if newest && state.is_of_use(self.began) {
             state.current = Some((self.began, Arc::clone(&snapshot)));

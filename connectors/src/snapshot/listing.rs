@@ -21,11 +21,30 @@ pub(crate) async fn list(location: &Location, url: &str) -> Result<Snapshot> {
     if !location.folder
         && let Some(listed) = location.store.head(&location.path, url).await?
     {
-        let object = object(location, listed, Vec::new());
-        return Ok(Snapshot::new(vec![object], Vec::new(), listed_at));
+        return snapshot(location, url, vec![listed], listed_at);
     }
+    let listed = location.store.list(&location.path, url).await?;
+    snapshot(location, url, listed, listed_at)
+}
+
+/// The snapshot that `listed` makes, in which nothing is left out: what the store showed at
+/// `listed_at` of `location`.
+///
+/// # Errors
+/// `NotFound` if nothing is there, `Data` if the partition folders disagree.
+pub(super) fn snapshot(
+    location: &Location,
+    url: &str,
+    listed: Vec<Listed>,
+    listed_at: SystemTime,
+) -> Result<Snapshot> {
+    let one = listed.len() == 1;
     let mut found: Vec<(Listed, Partitions)> = Vec::new();
-    for listed in location.store.list(&location.path, url).await? {
+    for listed in listed {
+        if one && listed.path == location.path {
+            let object = object(location, listed, Vec::new());
+            return Ok(Snapshot::new(vec![object], Vec::new(), listed_at));
+        }
         let path = relative(&listed.path, &location.path);
         // Zero bytes hold no Parquet: they are marks of folders and of jobs.
         if listed.size > 0 && !is_hidden(path) {

@@ -1,11 +1,13 @@
 //! Snapshots: immutable lists of a dataset's objects, and the datasets that make them.
 
+mod book;
 mod dataset;
 mod listing;
 mod partition;
 
 use std::{sync::Arc, time::SystemTime};
 
+pub use book::SnapshotBook;
 pub use dataset::Dataset;
 use flightcache_cache::{Error, ObjectId, Result};
 

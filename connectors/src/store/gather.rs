@@ -12,6 +12,7 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,7 +20,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use flightcache_cache::{Error, ObjectId, Result};
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use tokio::sync::oneshot;
 
 use super::{Store, merge};
@@ -38,11 +39,14 @@ pub(super) struct Gatherer {
 struct Wanted {
     range: Range<u64>,
     done: oneshot::Sender<Result<Bytes>>,
+    /// Says that it was served, or, by being dropped, that nobody waits any more.
+    settled: oneshot::Receiver<()>,
 }
 
 impl Store {
     /// Bytes `range` of that version of `object`, read together with what others want of it at
-    /// this moment. Gives what [`read`](Self::read) gives.
+    /// this moment. Gives what [`read`](Self::read) gives. A request ends when nobody waits for any
+    /// of its ranges: dropping the future may stop it, and takes nothing from the others.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -55,10 +59,11 @@ impl Store {
             return Ok(Bytes::new());
         }
         let (done, wanted) = oneshot::channel();
+        let (served, settled) = oneshot::channel();
         let wanted_first = {
             let mut waiting = self.gatherer.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let of_object = waiting.entry(Arc::clone(object)).or_default();
-            of_object.push(Wanted { range, done });
+            of_object.push(Wanted { range, done, settled });
             of_object.len() == 1
         };
         if wanted_first {
@@ -68,7 +73,10 @@ impl Store {
                 store.send(&object);
             });
         }
-        wanted.await.unwrap_or_else(|_| Err(Error::unavailable("reading was stopped")))
+        let bytes = wanted.await;
+        // The request may have ended before.
+        let _ = served.send(());
+        bytes.unwrap_or_else(|_| Err(Error::unavailable("reading was stopped")))
     }
 
     /// Sends the requests for everything that waits for `object`.
@@ -76,6 +84,7 @@ impl Store {
         let mut waiting = self.gatherer.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wanted = waiting.remove(object).unwrap_or_default();
         drop(waiting);
+        wanted.retain(|wanted| !wanted.done.is_closed());
         wanted.sort_by_key(|wanted| (wanted.range.start, wanted.range.end));
         let ranges: Vec<_> = wanted.iter().map(|wanted| wanted.range.clone()).collect();
         let settings = &self.shared.origin;
@@ -90,14 +99,28 @@ impl Store {
         }
     }
 
-    /// Sends one request and hands out its bytes as they arrive.
+    /// Sends one request and hands out its bytes as they arrive, until nobody waits for them.
     async fn request(&self, object: &ObjectId, request: Range<u64>, wanted: Vec<Wanted>) {
-        let mut arriving: Vec<Arriving> = wanted.into_iter().map(Arriving::new).collect();
-        if let Err(error) = self.receive(object, request, &mut arriving).await {
-            for incomplete in arriving {
-                // Whoever does not listen any more wants no error either.
-                drop(incomplete.done.send(Err(error.clone())));
+        let (mut arriving, mut settled) = (Vec::new(), Vec::new());
+        for Wanted { range, done, settled: waiting } in wanted {
+            arriving.push(Arriving::new(range, done));
+            settled.push(waiting);
+        }
+        let abandoned = async {
+            if join_all(settled).await.iter().all(std::result::Result::is_ok) {
+                // The request ends by itself; cut just before, it would cost its connection.
+                pending::<()>().await;
             }
+        };
+        tokio::select! {
+            received = self.receive(object, request, &mut arriving) => {
+                let Err(error) = received else { return };
+                for incomplete in arriving {
+                    // Whoever does not listen any more wants no error either.
+                    drop(incomplete.done.send(Err(error.clone())));
+                }
+            }
+            () = abandoned => {}
         }
     }
 
@@ -137,10 +160,9 @@ struct Arriving {
 }
 
 impl Arriving {
-    fn new(wanted: Wanted) -> Self {
-        let length = wanted.range.end - wanted.range.start;
-        let bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-        Self { range: wanted.range, bytes, done: wanted.done }
+    fn new(range: Range<u64>, done: oneshot::Sender<Result<Bytes>>) -> Self {
+        let length = usize::try_from(range.end - range.start).unwrap_or_default();
+        Self { range, bytes: BytesMut::with_capacity(length), done }
     }
 
     /// Takes what it wants of `bytes`, which start at `at` and follow those it was shown before.

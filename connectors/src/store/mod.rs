@@ -18,12 +18,11 @@ mod registry;
 use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use flightcache_cache::{Error, ObjectId, Result};
+use flightcache_cache::{Error, ObjectId, Result, Slots};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path,
 };
-use tokio::sync::Semaphore;
 
 pub(crate) use address::{is_under, redact};
 pub(crate) use coalesce::coalesce;
@@ -39,8 +38,8 @@ use crate::{OriginCounters, OriginSettings, counters::add};
 pub(crate) struct Shared {
     pub(crate) origin: OriginSettings,
     pub(crate) counters: Arc<OriginCounters>,
-    /// Data reads in flight; tokio's semaphore is first come, first served.
-    pub(crate) limit: Semaphore,
+    /// Data reads in flight.
+    pub(crate) limit: Slots,
 }
 
 /// One container of an object store, opened.
@@ -131,8 +130,7 @@ impl Store {
         object: &'a ObjectId,
         range: Range<u64>,
     ) -> Result<BoxStream<'a, Result<Bytes>>> {
-        let closed = |_| Error::internal("limit of origin requests is closed");
-        let turn = self.shared.limit.acquire().await.map_err(closed)?;
+        let turn = self.shared.limit.acquire(&self.name).await;
         add(&self.shared.counters.requests, 1);
         let counters = &self.shared.counters;
         let wanted = range.end.saturating_sub(range.start);

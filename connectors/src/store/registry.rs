@@ -5,10 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use flightcache_cache::{Error, ObjectId, Result};
+use flightcache_cache::{Error, ObjectId, Result, Slots};
 use object_store::ObjectStore;
 use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
 
 use super::{
     Shared, Store,
@@ -60,7 +59,7 @@ impl Stores {
             let address = complete(prefix, &settings, &origin)?;
             parsed.push((address, settings));
         }
-        let limit = Semaphore::new(origin.max_concurrent_requests.max(1));
+        let limit = Slots::new(origin.max_concurrent_requests);
         let shared = Arc::new(Shared { origin, counters, limit });
         Ok(Self { settings: parsed, shared, open: Mutex::default(), registered: Mutex::default() })
     }

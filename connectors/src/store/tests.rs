@@ -3,9 +3,11 @@
 use std::{error::Error as StdError, fmt::Write};
 
 use flightcache_cache::ErrorKind;
+use futures::FutureExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::oneshot,
 };
 
 use super::{address::Address, *};
@@ -211,7 +213,7 @@ fn etags_have_one_spelling() {
         shared: Arc::new(Shared {
             origin: impatient(),
             counters: Arc::default(),
-            limit: Semaphore::new(1),
+            limit: Slots::new(1),
         }),
         gatherer: Gatherer::default(),
     };
@@ -276,4 +278,61 @@ async fn ranges_wanted_together_are_one_request() {
         assert_eq!(read.unwrap_err().kind(), ErrorKind::Stale);
     }
     assert_eq!(world.counts().requests, 2);
+}
+
+/// An object of which `server` sends the head and the first `sent` bytes, and then nothing until
+/// the connection is closed, which it tells.
+async fn stuck(sent: usize) -> (Arc<Store>, Arc<ObjectId>, oneshot::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    let (closed, is_closed) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = vec![0; 4096];
+        assert!(stream.read(&mut bytes).await.unwrap() > 0);
+        let head = "HTTP/1.1 206 Partial Content\r\ncontent-length: 80\r\n\
+                    content-range: bytes 0-79/100\r\netag: \"e\"\r\n\
+                    last-modified: Tue, 01 Jan 2030 00:00:00 GMT\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; sent]).await.unwrap();
+        while stream.read(&mut bytes).await.is_ok_and(|length| length > 0) {}
+        closed.send(()).unwrap();
+    });
+    let stores = open(Vec::new()).unwrap();
+    let Location { store, path, .. } = stores.locate(&url).unwrap();
+    let (name, container) = (store.name().to_owned(), store.container().to_owned());
+    let id = ObjectId { store: name, container, path, etag: "\"e\"".to_owned(), size: 100 };
+    (store, Arc::new(id), is_closed)
+}
+
+#[tokio::test]
+async fn a_request_whose_waiters_are_all_gone_is_stopped() {
+    let (store, id, mut is_closed) = stuck(50).await;
+    let read = |range| {
+        tokio::spawn({
+            let (store, id) = (Arc::clone(&store), Arc::clone(&id));
+            async move { store.gather(&id, range).await }
+        })
+    };
+    let [served, leaves, stays] = [0..50, 40..70, 60..80].map(read);
+    assert_eq!(served.await.unwrap().unwrap().len(), 50);
+    leaves.abort();
+    assert!(leaves.await.unwrap_err().is_cancelled());
+    assert!(is_closed.try_recv().is_err(), "somebody waits still");
+    assert!(!stays.is_finished());
+    stays.abort();
+    is_closed.await.unwrap();
+    let counts = store.shared.counters.snapshot();
+    assert_eq!((counts.requests, counts.bytes, counts.errors), (1, 50, 0));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_asked_for() {
+    let world = World::new(impatient());
+    let id = world.object("g", vec![7; 100]).await;
+    let store = world.stores.of_object(&id).unwrap();
+    drop(Box::pin(store.gather(&id, 0..10)).now_or_never());
+    assert_eq!(store.gather(&id, 50..60).await.unwrap().len(), 10);
+    let counts = world.counts();
+    assert_eq!((counts.requests, counts.bytes), (1, 10));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flightcache_cache::{Error, ErrorKind, Result};
 use http::Extensions;
 
-use super::{audit, rules::Rules};
+use super::{Auth, Identity, audit, now_s};
 
 /// Who calls, and what for. `Clone` is shallow.
 #[derive(Clone, Debug)]
@@ -18,8 +18,14 @@ pub struct Caller {
 
 #[derive(Clone, Debug)]
 struct Granted {
-    principal: Arc<str>,
-    rules: Arc<Rules>,
+    identity: Identity,
+    auth: Arc<Auth>,
+}
+
+impl Granted {
+    fn principal(&self) -> &str {
+        &self.identity.principal
+    }
 }
 
 impl Caller {
@@ -28,10 +34,9 @@ impl Caller {
         Self { granted: None, call, acts: false }
     }
 
-    /// A caller that proved to be `principal`.
-    pub(super) fn known(call: &'static str, principal: Arc<str>, rules: &Arc<Rules>) -> Self {
-        let granted = Granted { principal, rules: Arc::clone(rules) };
-        Self { granted: Some(granted), call, acts: false }
+    /// A caller that proved to `auth` who it is.
+    pub(super) fn known(call: &'static str, identity: Identity, auth: Arc<Auth>) -> Self {
+        Self { granted: Some(Granted { identity, auth }), call, acts: false }
     }
 
     /// The caller that [`AuthLayer`](super::AuthLayer) found.
@@ -50,19 +55,21 @@ impl Caller {
 
     /// Its name; none where the node has no `[auth]`.
     pub fn principal(&self) -> Option<&str> {
-        self.granted.as_ref().map(|granted| &*granted.principal)
+        self.granted.as_ref().map(Granted::principal)
     }
 
     /// Whether the rules let it read `dataset`, a name or an entry of `allow_urls`.
     pub fn may_read(&self, dataset: &str) -> bool {
         let granted = self.granted.as_ref();
-        granted.is_none_or(|granted| granted.rules.may_read(&granted.principal, dataset))
+        granted.is_none_or(|granted| granted.auth.rules.may_read(granted.principal(), dataset))
     }
 
     /// Refuses a caller that asks for an action, may read `dataset` and may not act on it.
     fn must_act(&self, dataset: &str) -> Result<()> {
         match &self.granted {
-            Some(granted) if self.acts && !granted.rules.may_act(&granted.principal, dataset) => {
+            Some(granted)
+                if self.acts && !granted.auth.rules.may_act(granted.principal(), dataset) =>
+            {
                 let call = self.call;
                 Err(Error::denied(format!("{call}: you may read dataset `{dataset}`, no more")))
             }
@@ -97,7 +104,7 @@ impl Caller {
     /// Whether the rules let it see the figures of the node.
     pub fn may_watch(&self) -> bool {
         let granted = self.granted.as_ref();
-        granted.is_none_or(|granted| granted.rules.may_watch(&granted.principal))
+        granted.is_none_or(|granted| granted.auth.rules.may_watch(granted.principal()))
     }
 
     /// Decides on the figures of the node. Writes the audit line.
@@ -115,6 +122,20 @@ impl Caller {
         if allowed { Ok(()) } else { Err(Error::denied(format!("{call}: you may read, no more"))) }
     }
 
+    /// Refuses a caller whose proof is no good any more: what goes on for long asks again. Writes the
+    /// audit line if it refuses.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a token that has expired or was withdrawn.
+    pub fn must_be_known(&self) -> Result<()> {
+        let Some(granted) = &self.granted else { return Ok(()) };
+        let Some(reason) = granted.auth.withdrawn(&granted.identity, now_s()) else {
+            return Ok(());
+        };
+        self.audit("", false, reason);
+        Err(Error::unauthenticated("your credentials are valid no more: ask again with others"))
+    }
+
     /// Refuses a ticket that was made for another principal.
     ///
     /// # Errors
@@ -130,13 +151,13 @@ impl Caller {
     /// Says in the audit log that the datasets it may read were listed for it.
     pub fn listed(&self, datasets: usize) {
         if let Some(granted) = &self.granted {
-            audit::listed(&granted.principal, self.call, datasets);
+            audit::listed(granted.principal(), self.call, datasets);
         }
     }
 
     fn audit(&self, dataset: &str, allowed: bool, reason: &'static str) {
         if let Some(granted) = &self.granted {
-            audit::decided(&granted.principal, self.call, dataset, allowed, reason);
+            audit::decided(granted.principal(), self.call, dataset, allowed, reason);
         }
     }
 }
@@ -144,7 +165,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Pattern, Rule};
+    use crate::auth::{Pattern, Proof, Rule, rules::Rules};
 
     fn caller() -> Caller {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
@@ -154,7 +175,9 @@ mod tests {
             actions,
         };
         let rules = Rules::new(vec![rule("read*", false), rule("act*", true)]);
-        Caller::known("GetFlightInfo", Arc::from("alice"), &Arc::new(rules))
+        let identity = Identity { principal: Arc::from("alice"), proof: Proof::Certificate };
+        let auth = Auth { tokens: None, oidc: None, rules };
+        Caller::known("GetFlightInfo", identity, Arc::new(auth))
     }
 
     fn decide(caller: &Caller, dataset: &str) -> Option<ErrorKind> {

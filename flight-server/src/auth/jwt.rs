@@ -113,13 +113,18 @@ impl Claims {
             Err("another issuer")
         } else if !meant {
             Err("another audience")
-        } else if self.exp + LEEWAY_S <= now_s {
+        } else if self.ends_s() <= now_s {
             Err("expired")
         } else if self.nbf.into_iter().chain(self.iat).any(|begins| begins - LEEWAY_S > now_s) {
             Err("not valid yet")
         } else {
             Ok(())
         }
+    }
+
+    /// When the token ends, in seconds since the Unix epoch, by the clock that is furthest behind.
+    pub(super) fn ends_s(&self) -> f64 {
+        self.exp + LEEWAY_S
     }
 
     /// The text of a claim.

@@ -12,7 +12,7 @@ use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use tonic::{body::Body, transport::server::TlsConnectInfo};
 use tower::{Layer, Service};
 
-use super::{Auth, Caller, Presented, Refusal, audit::refused, certificate};
+use super::{Auth, Caller, Identity, Presented, Refusal, audit::refused, certificate};
 use crate::{accept::Line, status::told};
 
 const SERVICE: &str = "/arrow.flight.protocol.FlightService/";
@@ -86,8 +86,8 @@ where
         Box::pin(async move {
             let (mut head, body) = request.into_parts();
             match identify(&auth, &head).await {
-                Ok(principal) => {
-                    head.extensions.insert(Caller::known(call, principal, &auth.rules));
+                Ok(identity) => {
+                    head.extensions.insert(Caller::known(call, identity, auth));
                     inner.call(http::Request::from_parts(head, body)).await
                 }
                 Err(refusal) => {
@@ -99,7 +99,7 @@ where
     }
 }
 
-async fn identify(auth: &Auth, head: &Parts) -> Result<Arc<str>, Refusal> {
+async fn identify(auth: &Auth, head: &Parts) -> Result<Identity, Refusal> {
     let certificate = head
         .extensions
         .get::<TlsConnectInfo<Line>>()
@@ -138,6 +138,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::auth::rules::Rules;
 
     fn headers(values: &[&str]) -> HeaderMap {
         let pair = |value: &&str| (AUTHORIZATION, HeaderValue::from_str(value).unwrap());
@@ -178,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_behind_it_is_reached_without_credentials() {
-        let auth = || Arc::new(Auth { tokens: None, oidc: None, rules: Arc::default() });
+        let auth = || Arc::new(Auth { tokens: None, oidc: None, rules: Rules::default() });
         let paths = CALLS.map(|call| format!("{SERVICE}{call}"));
         let others = ["/grpc.health.v1.Health/Check", "/", "/nowhere"].map(str::to_owned);
         for path in paths.iter().chain(&others) {

@@ -24,7 +24,10 @@ mod ticket;
 mod tokens;
 mod watched;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use flightcache_cache::{Error, Result};
 
@@ -32,12 +35,12 @@ pub use caller::Caller;
 pub use layer::AuthLayer;
 pub use rules::{Pattern, Rule};
 pub(crate) use ticket::ticket_keys;
-pub use watched::Watched;
+pub use watched::{Watched, WatchedFile};
 
 use crate::config::AuthConfig;
 use oidc::Oidc;
 use rules::Rules;
-use tokens::Tokens;
+use tokens::{Digest, Tokens};
 
 /// Longest name of a principal, in bytes.
 const MAX_PRINCIPAL_BYTES: usize = 256;
@@ -50,7 +53,7 @@ const MAX_TOKEN_BYTES: usize = 16 << 10;
 pub struct Auth {
     tokens: Option<Arc<Watched<Tokens>>>,
     oidc: Option<Oidc>,
-    rules: Arc<Rules>,
+    rules: Rules,
 }
 
 /// Why a caller is not known: for the audit line alone, callers are told one thing for all.
@@ -83,6 +86,24 @@ impl Refusal {
     }
 }
 
+/// A principal, and what keeps its proof good.
+#[derive(Clone, Debug)]
+struct Identity {
+    principal: Arc<str>,
+    proof: Proof,
+}
+
+/// What must hold for a caller to be who it is for longer than a moment; no secret.
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    /// It stays in force until its connection ends.
+    Certificate,
+    /// The token file names the principal for this digest.
+    Token(Digest),
+    /// It is no later than this, in seconds since the Unix epoch.
+    Until(f64),
+}
+
 /// The credentials of a request.
 #[derive(Clone, Copy, Default)]
 struct Presented<'a> {
@@ -108,28 +129,48 @@ impl Auth {
         Ok(Self {
             tokens: tokens.transpose()?,
             oidc: config.oidc.as_ref().map(Oidc::start).transpose()?,
-            rules: Arc::new(Rules::new(config.rules.clone())),
+            rules: Rules::start(config)?,
         })
     }
 
     /// The principal that the credentials prove; a token that is no good is never made up for by a
     /// certificate.
-    async fn identify(&self, presented: Presented<'_>) -> std::result::Result<Arc<str>, Refusal> {
+    async fn identify(&self, presented: Presented<'_>) -> std::result::Result<Identity, Refusal> {
         let Some(token) = presented.bearer else {
             let named = presented.certificate.and_then(principal);
-            return named.ok_or(Refusal::Credentials("no credentials"));
+            let principal = named.ok_or(Refusal::Credentials("no credentials"))?;
+            return Ok(Identity { principal, proof: Proof::Certificate });
         };
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::Credentials("token too long"));
         }
-        if let Some(found) = self.tokens.as_ref().and_then(|tokens| tokens.get().find(token)) {
-            return Ok(found);
+        let found = self.tokens.as_ref().and_then(|tokens| tokens.get().find(token));
+        if let Some((principal, digest)) = found {
+            return Ok(Identity { principal, proof: Proof::Token(digest) });
         }
         match &self.oidc {
             Some(oidc) => oidc.identify(token).await,
             None => Err(Refusal::Credentials("unknown token")),
         }
     }
+
+    /// Why the proof of a caller that was identified before is no good any more.
+    fn withdrawn(&self, identity: &Identity, now_s: f64) -> Option<&'static str> {
+        match identity.proof {
+            Proof::Certificate => None,
+            Proof::Token(digest) => {
+                let tokens = self.tokens.as_ref().map(|tokens| tokens.get());
+                let named = tokens.and_then(|tokens| tokens.named(digest));
+                (named != Some(Arc::clone(&identity.principal))).then_some("token withdrawn")
+            }
+            Proof::Until(end_s) => (end_s <= now_s).then_some("expired"),
+        }
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
 /// `name` if it can stand in a rule, a ticket and a log line.
@@ -146,15 +187,17 @@ mod tests {
         let path = folder.join("tokens");
         std::fs::write(&path, "spark-1 0123456789abcdef\n").unwrap();
         let tokens = Arc::new(Watched::open("token_file", &path, Tokens::parse).unwrap());
-        Auth { tokens: Some(tokens), oidc: None, rules: Arc::default() }
+        Auth { tokens: Some(tokens), oidc: None, rules: Rules::default() }
     }
 
     #[tokio::test]
     async fn a_bad_token_is_not_made_up_for_by_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let auth = auth(folder.path());
-        let identify =
-            async |bearer, certificate| auth.identify(Presented { bearer, certificate }).await;
+        let identify = async |bearer, certificate| {
+            let found = auth.identify(Presented { bearer, certificate }).await;
+            found.map(|found| found.principal)
+        };
         let good = Some("0123456789abcdef");
         assert_eq!(identify(good, None).await.as_deref(), Ok("spark-1"));
         assert_eq!(identify(good, Some("node-7")).await.as_deref(), Ok("spark-1"));
@@ -171,5 +214,26 @@ mod tests {
     fn callers_are_told_one_thing_for_all() {
         let said = |reason| Refusal::Credentials(reason).error().message().to_owned();
         assert_eq!(said("no credentials"), said("expired"));
+    }
+
+    #[tokio::test]
+    async fn a_proof_is_good_for_as_long_as_what_it_rests_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let auth = auth(folder.path());
+        let bearer = Some("0123456789abcdef");
+        let by_token = auth.identify(Presented { bearer, certificate: None }).await.unwrap();
+        let rewrite = |text: &str| {
+            std::fs::write(folder.path().join("tokens"), text).unwrap();
+            auth.tokens.as_ref().unwrap().look();
+            auth.withdrawn(&by_token, 0.0)
+        };
+        assert_eq!(rewrite("other fedcba9876543210\nspark-1 0123456789abcdef\n"), None);
+        assert_eq!(rewrite("spark-2 0123456789abcdef\n"), Some("token withdrawn"));
+        assert_eq!(rewrite("spark-1 fedcba9876543210\n"), Some("token withdrawn"));
+        let until = Identity { proof: Proof::Until(100.0), ..by_token };
+        assert_eq!(auth.withdrawn(&until, 99.9), None);
+        assert_eq!(auth.withdrawn(&until, 100.0), Some("expired"));
+        let certified = Identity { proof: Proof::Certificate, ..until };
+        assert_eq!(auth.withdrawn(&certified, f64::MAX), None);
     }
 }

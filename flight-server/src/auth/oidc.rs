@@ -1,13 +1,8 @@
 //! Principals by OpenID Connect: tokens that an issuer signed for us.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-
 use flightcache_cache::Result;
 
-use super::{Refusal, jwt::Token, keys::Keys, principal};
+use super::{Identity, Proof, Refusal, jwt::Token, keys::Keys, now_s, principal};
 use crate::config::OidcConfig;
 
 /// An issuer whose tokens are taken.
@@ -27,12 +22,11 @@ impl Oidc {
     }
 
     /// The principal that `token` names, if the issuer signed it for us and it is in force.
-    pub(super) async fn identify(&self, token: &str) -> std::result::Result<Arc<str>, Refusal> {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        self.identify_at(token, now_s.as_secs()).await
+    pub(super) async fn identify(&self, token: &str) -> std::result::Result<Identity, Refusal> {
+        self.identify_at(token, now_s() as u64).await
     }
 
-    async fn identify_at(&self, token: &str, now_s: u64) -> std::result::Result<Arc<str>, Refusal> {
+    async fn identify_at(&self, token: &str, now_s: u64) -> std::result::Result<Identity, Refusal> {
         let token = Token::parse(token).map_err(Refusal::Credentials)?;
         self.keys.verify(&token).await?;
         let claims = token.claims().map_err(Refusal::Credentials)?;
@@ -40,7 +34,8 @@ impl Oidc {
         claims.check(issuer, audience, now_s).map_err(Refusal::Credentials)?;
         let claimed = claims.text(principal_claim).filter(|claimed| !claimed.is_empty());
         let named = claimed.and_then(|claimed| principal(&format!("{principal_prefix}{claimed}")));
-        named.ok_or(Refusal::Credentials("no principal in the token"))
+        let principal = named.ok_or(Refusal::Credentials("no principal in the token"))?;
+        Ok(Identity { principal, proof: Proof::Until(claims.ends_s()) })
     }
 }
 

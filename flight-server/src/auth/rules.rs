@@ -1,6 +1,11 @@
 //! Rules: which principal may read which datasets, and act on them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use flightcache_cache::{Error, Result};
+
+use super::Watched;
+use crate::config::AuthConfig;
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 512;
@@ -55,31 +60,61 @@ impl fmt::Debug for Pattern {
 
 /// All rules of a node; what none allows is refused.
 #[derive(Debug, Default)]
-pub(super) struct Rules(Vec<Rule>);
+pub(super) struct Rules {
+    configured: Vec<Rule>,
+    /// Those of `rule_file`, as they are now.
+    file: Option<Arc<Watched<Vec<Rule>>>>,
+}
 
 impl Rules {
-    pub(super) fn new(rules: Vec<Rule>) -> Self {
-        Self(rules)
+    /// Rules that never change.
+    #[cfg(test)]
+    pub(super) fn new(configured: Vec<Rule>) -> Self {
+        Self { configured, file: None }
+    }
+
+    /// The rules of `config`; follows its file of rules from then on.
+    ///
+    /// # Errors
+    /// `Invalid` naming the file and what is wrong with it.
+    pub(super) fn start(config: &AuthConfig) -> Result<Self> {
+        let file = config.rule_file.as_ref().map(|path| {
+            let rules = Arc::new(Watched::open("rule_file", path, parse)?);
+            rules.follow();
+            Ok(rules)
+        });
+        Ok(Self { configured: config.rules.clone(), file: file.transpose()? })
     }
 
     /// Whether `principal` may read `dataset`.
     pub(super) fn may_read(&self, principal: &str, dataset: &str) -> bool {
-        self.of(principal).any(|rule| rule.covers(dataset))
+        self.any_of(principal, |rule| rule.covers(dataset))
     }
 
     /// Whether `principal` may act on `dataset`.
     pub(super) fn may_act(&self, principal: &str, dataset: &str) -> bool {
-        self.of(principal).any(|rule| rule.actions && rule.covers(dataset))
+        self.any_of(principal, |rule| rule.actions && rule.covers(dataset))
     }
 
     /// Whether `principal` may see the figures of the node.
     pub(super) fn may_watch(&self, principal: &str) -> bool {
-        self.of(principal).any(|rule| rule.actions)
+        self.any_of(principal, |rule| rule.actions)
     }
 
-    fn of(&self, principal: &str) -> impl Iterator<Item = &Rule> {
-        self.0.iter().filter(move |rule| rule.principal.matches(principal))
+    fn any_of(&self, principal: &str, allows: impl Fn(&Rule) -> bool) -> bool {
+        let any = |rules: &[Rule]| {
+            rules.iter().any(|rule| rule.principal.matches(principal) && allows(rule))
+        };
+        any(&self.configured) || self.file.as_ref().is_some_and(|file| any(&file.get()))
     }
+}
+
+fn parse(file: &[u8]) -> Result<Vec<Rule>> {
+    let text = std::str::from_utf8(file).map_err(|_| Error::invalid("is no text"))?;
+    AuthConfig::rules(text).map_err(|problems| {
+        let problems: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
+        Error::invalid(problems.join("; "))
+    })
 }
 
 impl Rule {

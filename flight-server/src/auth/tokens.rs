@@ -18,7 +18,7 @@ use super::principal;
 const MIN_TOKEN_BYTES: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Digest {
+pub(super) enum Digest {
     Blake3([u8; 32]),
     Sha256([u8; 32]),
 }
@@ -57,11 +57,16 @@ impl Tokens {
         Ok(Self(tokens))
     }
 
-    /// The principal whose token this is.
-    pub(super) fn find(&self, token: &str) -> Option<Arc<str>> {
+    /// The principal whose token this is, and the digest that says so.
+    pub(super) fn find(&self, token: &str) -> Option<(Arc<str>, Digest)> {
+        let named = |digest| Some((self.named(digest)?, digest));
         let blake3 = Digest::Blake3(*blake3::hash(token.as_bytes()).as_bytes());
-        let found = self.0.get(&blake3);
-        found.or_else(|| self.0.get(&Digest::sha256(token)?)).cloned()
+        named(blake3).or_else(|| named(Digest::sha256(token)?))
+    }
+
+    /// The principal of the token with this digest.
+    pub(super) fn named(&self, digest: Digest) -> Option<Arc<str>> {
+        self.0.get(&digest).cloned()
     }
 }
 
@@ -106,6 +111,10 @@ mod tests {
         Tokens::parse(text.as_bytes())
     }
 
+    fn named(tokens: &Tokens, token: &str) -> Option<Arc<str>> {
+        tokens.find(token).map(|(principal, _)| principal)
+    }
+
     #[test]
     fn a_token_names_its_principal_however_it_is_stored() {
         let blake3 = format!("blake3:{}", blake3::hash(TOKEN.as_bytes()));
@@ -114,15 +123,15 @@ mod tests {
         for stored in [TOKEN, &blake3, &sha256] {
             let text = format!("# who  token\n\n  other 0123456789abcdef\nspark-1\t{stored}\r\n");
             let tokens = tokens(&text).unwrap();
-            assert_eq!(tokens.find(TOKEN).as_deref(), Some("spark-1"), "{stored}");
-            assert_eq!(tokens.find("0123456789abcdef").as_deref(), Some("other"));
+            assert_eq!(named(&tokens, TOKEN).as_deref(), Some("spark-1"), "{stored}");
+            assert_eq!(named(&tokens, "0123456789abcdef").as_deref(), Some("other"));
             for wrong in ["", "correct-horse-batter", "spark-1", "Correct-horse-battery"] {
-                assert_eq!(tokens.find(wrong), None, "{wrong}");
+                assert_eq!(named(&tokens, wrong), None, "{wrong}");
             }
             // Whoever reads the file holds no token.
             if stored != TOKEN {
                 let hex = stored.split_once(':').map(|(_, hex)| hex).unwrap_or_default();
-                assert_eq!((tokens.find(stored), tokens.find(hex)), (None, None));
+                assert_eq!((named(&tokens, stored), named(&tokens, hex)), (None, None));
             }
             assert!(!format!("{tokens:?}").contains(stored), "{tokens:?}");
         }
@@ -147,6 +156,6 @@ mod tests {
             assert!(!error.message().contains("s3cr3t"), "{error}");
         }
         assert!(Tokens::parse(b"a \xff\xff").is_err());
-        assert_eq!(tokens("").unwrap().find(""), None);
+        assert_eq!(named(&tokens("").unwrap(), ""), None);
     }
 }

@@ -1,6 +1,7 @@
-//! What a file says, read again when the file changes.
+//! What files say, read again when one of them changes.
 
 use std::{
+    fmt,
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -18,9 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// A value that a file says; the last good one, whatever becomes of the file.
+/// A value that files say; the last good one, whatever becomes of them.
 ///
-/// Its bytes are compared, not its time and size alone: a secret that is replaced by another of the
+/// Their bytes are compared, not its time and size alone: a secret that is replaced by another of the
 /// same length within a tick of the clock is seen too.
 #[derive(Debug)]
 pub struct Watched<T> {
@@ -28,17 +29,32 @@ pub struct Watched<T> {
     source: Option<Source<T>>,
 }
 
-#[derive(Debug)]
 struct Source<T> {
-    /// The setting that names the file.
-    setting: &'static str,
-    path: PathBuf,
-    parse: fn(&[u8]) -> Result<T>,
+    files: Vec<WatchedFile>,
+    parse: Parse<T>,
     /// Digest of what was read last, good or not; none where it could not be read.
     seen: Mutex<Option<blake3::Hash>>,
 }
 
-impl<T> Watched<T> {
+impl<T> fmt::Debug for Source<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Makes a value of the bytes of each file, in their order.
+type Parse<T> = Box<dyn Fn(&[Vec<u8>]) -> Result<T> + Send + Sync>;
+
+/// A file, and the setting that names it.
+#[derive(Clone, Debug)]
+pub struct WatchedFile {
+    /// The setting.
+    pub setting: &'static str,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl<T: 'static> Watched<T> {
     /// A value that never changes.
     pub fn fixed(value: T) -> Self {
         Self { current: RwLock::new(Arc::new(value)), source: None }
@@ -49,10 +65,26 @@ impl<T> Watched<T> {
     /// # Errors
     /// `Invalid` naming the setting, the file and what is wrong with it.
     pub fn open(setting: &'static str, path: &Path, parse: fn(&[u8]) -> Result<T>) -> Result<Self> {
-        let source = Source { setting, path: path.to_owned(), parse, seen: Mutex::new(None) };
+        let file = WatchedFile { setting, path: path.to_owned() };
+        let said = file.clone();
+        Self::open_all(vec![file], move |bytes| {
+            let bytes = bytes.first().map(Vec::as_slice).unwrap_or_default();
+            parse(bytes).map_err(|error| said.wrong(error.message()))
+        })
+    }
+
+    /// Reads `files` together; `parse` names the one that is wrong.
+    ///
+    /// # Errors
+    /// `Invalid` naming a setting, its file and what is wrong with it.
+    pub fn open_all(
+        files: Vec<WatchedFile>,
+        parse: impl Fn(&[Vec<u8>]) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let source = Source { files, parse: Box::new(parse), seen: Mutex::new(None) };
         let bytes = source.read()?;
-        *lock(&source.seen) = Some(blake3::hash(&bytes));
-        let value = source.parse(&bytes)?;
+        *lock(&source.seen) = Some(digest(&bytes));
+        let value = (source.parse)(&bytes)?;
         Ok(Self { current: RwLock::new(Arc::new(value)), source: Some(source) })
     }
 
@@ -61,20 +93,20 @@ impl<T> Watched<T> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the file once; a file that is not good leaves the value as it is and is logged,
+    /// Looks at the files once; what is not good leaves the value as it is and is logged,
     /// once for each state it is found in.
     pub fn look(&self) {
         let Some(source) = &self.source else { return };
-        let (setting, path) = (source.setting, source.path.display());
         let bytes = source.read();
-        let digest = bytes.as_deref().ok().map(blake3::hash);
+        let digest = bytes.as_deref().ok().map(digest);
         if std::mem::replace(&mut *lock(&source.seen), digest) == digest {
             return;
         }
-        match bytes.and_then(|bytes| source.parse(&bytes)) {
+        let setting = source.files.first().map(|file| file.setting);
+        match bytes.and_then(|bytes| (source.parse)(&bytes)) {
             Ok(value) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
-                info!(setting, %path, "file was read again");
+                info!(setting, "file was read again");
             }
             Err(error) => warn!(setting, %error, "what the file said before stays in force"),
         }
@@ -82,7 +114,7 @@ impl<T> Watched<T> {
 }
 
 impl<T: Send + Sync + 'static> Watched<T> {
-    /// Looks at the file every second for as long as anybody holds the value.
+    /// Looks at the files every second for as long as anybody holds the value.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -105,6 +137,21 @@ impl<T: Send + Sync + 'static> Watched<T> {
 }
 
 impl<T> Source<T> {
+    fn read(&self) -> Result<Vec<Vec<u8>>> {
+        self.files.iter().map(WatchedFile::read).collect()
+    }
+}
+
+fn digest(files: &[Vec<u8>]) -> blake3::Hash {
+    let mut digest = blake3::Hasher::new();
+    for bytes in files {
+        digest.update(&(bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    }
+    digest.finalize()
+}
+
+impl WatchedFile {
     fn read(&self) -> Result<Vec<u8>> {
         let failed = |error: std::io::Error| self.wrong(&format!("cannot be read: {error}"));
         let file = File::open(&self.path).map_err(failed)?;
@@ -119,11 +166,8 @@ impl<T> Source<T> {
         Ok(bytes)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<T> {
-        (self.parse)(bytes).map_err(|error| self.wrong(error.message()))
-    }
-
-    fn wrong(&self, what: &str) -> Error {
+    /// The error that says what is wrong with the file.
+    pub fn wrong(&self, what: &str) -> Error {
         Error::invalid(format!("{} {}: {what}", self.setting, self.path.display()))
     }
 }

@@ -1,11 +1,12 @@
 //! Who may call and read what: `[auth]`, `[[auth.rule]]` and `[server.tls]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 use url::Url;
 
 use super::{
+    Problems,
     section::{Place, Section},
     value::{self, Given, Reading},
 };
@@ -51,6 +52,8 @@ pub struct AuthConfig {
     pub oidc: Option<OidcConfig>,
     /// What each principal may do; what no rule allows is refused.
     pub rules: Vec<Rule>,
+    /// TOML file of more rules, `[[rule]]` tables, which is read again when it changes.
+    pub rule_file: Option<PathBuf>,
 }
 
 /// An OpenID Connect issuer.
@@ -84,6 +87,7 @@ impl AuthConfig {
     pub(super) fn read(mut section: Section<'_>, certificates: bool) -> Option<Self> {
         let some_path = |given: Given<'_>| value::path(given).map(Some);
         let token_file = section.setting("token_file", None, some_path);
+        let rule_file = section.setting("rule_file", None, some_path);
         let oidc = read_oidc(&mut section);
         let rules = section.elements("rule", "auth.rule", read_rule);
         let present = section.is_present() || token_file.is_some() || oidc.is_some();
@@ -92,13 +96,24 @@ impl AuthConfig {
                            or `client_ca` in [server.tls]";
             section.problem(&Place::Absent, message);
         }
-        if present && rules.as_ref().is_some_and(Vec::is_empty) {
+        if present && rule_file.is_none() && rules.as_ref().is_some_and(Vec::is_empty) {
             let message = "no [[auth.rule]], so nobody may read anything; add one, such as \
                            principal = \"*\", datasets = [\"*\"]";
             section.problem(&Place::Absent, message);
         }
         section.finish();
-        present.then_some(Self { token_file, oidc, rules: rules.unwrap_or_default() })
+        present.then_some(Self { token_file, oidc, rules: rules.unwrap_or_default(), rule_file })
+    }
+
+    /// The rules of a file of `[[rule]]` tables, which must hold nothing else.
+    ///
+    /// # Errors
+    /// Every problem with its line.
+    pub fn rules(text: &str) -> Result<Vec<Rule>, Problems> {
+        let (root, mut reader) = super::toml(Path::new("line"), text, Vec::new())?;
+        let rules = super::tables(&mut reader, root.get_ref(), "rule", read_rule);
+        Section::root(&mut reader, root.get_ref(), &["rule"]).finish();
+        reader.finish(rules.into_iter().map(|(_, rule)| rule).collect())
     }
 }
 

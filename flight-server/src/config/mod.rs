@@ -23,7 +23,10 @@ mod value;
 use std::{collections::BTreeMap, path::Path};
 
 use flightcache_connectors::{OriginSettings, StoreSettings};
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 pub use auth::{AuthConfig, KeysAt, OidcConfig, TlsConfig};
 pub use dataset::{DatasetConfig, DatasetFormat};
@@ -111,16 +114,7 @@ impl Config {
             text: text.to_owned(),
         });
         let overrides = from_environment.chain(flags.settings.iter().cloned()).collect();
-        let mut reader = Reader::new(Lines::new(file, text), overrides);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            let message = error.message().replace('\n', ", ");
-            reader.problem_at(offset, format!("not TOML: {message}; correct it"));
-        }
-        if !errors.is_empty() {
-            return reader.finish(Self::default());
-        }
+        let (root, mut reader) = toml(file, text, overrides)?;
         let root = root.get_ref();
         let server = ServerConfig::read(table(&mut reader, root, "server"));
         let certificates = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
@@ -159,6 +153,28 @@ impl Config {
             }
         }
     }
+}
+
+/// Parses the text of `file`; it and `overrides` are still to be read.
+///
+/// # Errors
+/// Where it is not TOML.
+fn toml<'a>(
+    file: &Path,
+    text: &'a str,
+    overrides: Vec<Override>,
+) -> Result<(Spanned<DeTable<'a>>, Reader), Problems> {
+    let mut reader = Reader::new(Lines::new(file, text), overrides);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok((root, reader));
+    }
+    for error in &errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        let message = error.message().replace('\n', ", ");
+        reader.problem_at(offset, format!("not TOML: {message}; correct it"));
+    }
+    Err(reader.problems())
 }
 
 /// `SECTION.KEY` of a variable `FLIGHTCACHE_SECTION__KEY`.

@@ -53,7 +53,13 @@ impl Reader {
     ///
     /// # Errors
     /// Every problem, in the order of the file.
-    pub(super) fn finish<T>(mut self, settings: T) -> Result<T, Problems> {
+    pub(super) fn finish<T>(self, settings: T) -> Result<T, Problems> {
+        let problems = self.problems();
+        if problems.0.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Every problem, in the order of the file.
+    pub(super) fn problems(mut self) -> Problems {
         for (unused, _) in std::mem::take(&mut self.overrides).iter().filter(|(_, used)| !used) {
             let variables: Vec<String> = self.settings.iter().map(|name| variable(name)).collect();
             let known: Vec<&str> = variables.iter().map(String::as_str).collect();
@@ -64,8 +70,7 @@ impl Reader {
             self.problem_of(&unused.place, format!("unknown setting; {remedy}"));
         }
         self.problems.sort_by_key(|(offset, _)| *offset);
-        let problems: Vec<Problem> = self.problems.into_iter().map(|(_, found)| found).collect();
-        if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+        Problems(self.problems.into_iter().map(|(_, found)| found).collect())
     }
 
     fn override_of(&mut self, section: &str, key: &str) -> Option<Override> {

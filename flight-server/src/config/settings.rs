@@ -124,11 +124,11 @@ pub struct CacheConfig {
     pub dir: Option<PathBuf>,
     /// Fills in flight at once.
     pub max_fills: usize,
-    /// Bytes beyond `memory`: fills in flight, and evicted chunks that streams still hold; absent:
-    /// see [`headroom()`](Self::headroom).
+    /// Bytes beyond `memory`: fills in flight, evicted chunks that streams still hold, copies that
+    /// filters make, and footers; absent: see [`headroom()`](Self::headroom).
     pub headroom: Option<u64>,
-    /// Capacity for parsed footers, in bytes.
-    pub footers: u64,
+    /// Capacity for parsed footers, in bytes; absent: see [`footers()`](Self::footers).
+    pub footers: Option<u64>,
     /// How long one fill may take.
     pub fill_timeout: Duration,
 }
@@ -141,7 +141,7 @@ impl Default for CacheConfig {
             dir: None,
             max_fills: 64,
             headroom: None,
-            footers: 128 << 20,
+            footers: None,
             fill_timeout: Duration::from_mins(2),
         }
     }
@@ -151,6 +151,23 @@ impl CacheConfig {
     /// Bytes beyond `memory`: a quarter of it and at least 64 MiB, unless configured.
     pub fn headroom(&self) -> u64 {
         self.headroom.unwrap_or((self.memory / 4).max(MIN_HEADROOM))
+    }
+
+    /// Capacity for parsed footers: a 32nd of `memory`, between 16 and 128 MiB, unless configured.
+    pub fn footers(&self) -> u64 {
+        self.footers.unwrap_or((self.memory / 32).clamp(16 << 20, 128 << 20))
+    }
+
+    /// Bytes of batches under way that are no part of a chunk, as filters make them: a 16th of
+    /// `memory`, between 32 MiB and 1 GiB.
+    pub fn copies(&self) -> u64 {
+        (self.memory / 16).clamp(32 << 20, 1 << 30)
+    }
+
+    /// What of the headroom is left for fills and evicted chunks: never less than 64 MiB of it.
+    pub fn fill_headroom(&self) -> u64 {
+        let all = self.headroom();
+        all.saturating_sub(self.copies() + self.footers()).max(all.min(MIN_HEADROOM))
     }
 
     pub(super) fn read(mut section: Section<'_>) -> Self {
@@ -168,7 +185,7 @@ impl CacheConfig {
             dir,
             max_fills: section.setting("max_fills", default.max_fills, value::count),
             headroom: section.setting("headroom", None, |given| at_least_minimum(given).map(Some)),
-            footers: section.setting("footers", default.footers, value::size),
+            footers: section.setting("footers", None, |given| value::size(given).map(Some)),
             fill_timeout: section.setting("fill_timeout", default.fill_timeout, some_time),
         };
         section.finish();

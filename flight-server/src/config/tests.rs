@@ -23,6 +23,7 @@ request_timeout = "3m"
 allow_urls = ["s3://bucket/free/"]
 [auth]
 token_file = "tokens"
+rule_file = "rules.toml"
 issuer = "https://issuer/realm"
 audience = "flightcache"
 jwks_file = "jwks.json"
@@ -113,7 +114,7 @@ fn every_key_of_server_and_cache_is_read() {
         disk: 100 << 30,
         dir: Some("/var/lib/flightcache".into()),
         max_fills: 8,
-        footers: 32 << 20,
+        footers: Some(32 << 20),
         fill_timeout: seconds(60),
     };
     assert_eq!(config.cache, cache);
@@ -137,6 +138,7 @@ fn every_key_of_auth_is_read() {
             principal_prefix: "oidc:".to_owned(),
         }),
         rules: vec![rule("spark-*", &["lineitem", "sales_*"], false), rule("ops", &["*"], true)],
+        rule_file: Some("rules.toml".into()),
     };
     assert_eq!(config.auth, Some(auth));
 }
@@ -221,6 +223,10 @@ fn defaults_suit_a_laptop() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
     assert_eq!((config.cache.memory, config.cache.disk), (1 << 30, 0));
     assert_eq!(config.cache.headroom(), 256 << 20);
+    assert_eq!(config.cache.fill_headroom(), (256 - 64 - 32) << 20);
+    let small = parse("[cache]\nmemory = '32MiB'").unwrap().cache;
+    assert_eq!((small.copies(), small.footers()), (32 << 20, 16 << 20));
+    assert_eq!(small.fill_headroom(), 64 << 20);
     assert_eq!(parse("[cache]\nmemory = '32MiB'").unwrap().cache.headroom(), 64 << 20);
     assert_eq!(parse("[cache]\ndir = '/tmp/fc'").unwrap().cache.disk, 10 << 30);
     assert_eq!(parse("[cache]\ndir = '/tmp/fc'\ndisk = 0").unwrap().cache.disk, 0);

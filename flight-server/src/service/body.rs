@@ -9,23 +9,23 @@ use std::{
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, mpsc::Receiver};
+use tokio::sync::mpsc::Receiver;
 use tonic::Status;
 
-use super::{encode::FlightMessage, stream::Pulse};
+use super::{encode::FlightMessage, read::Held, stream::Pulse};
 
 /// A message on its way, with what is held until the transport has sent it.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     message: FlightMessage,
     /// Never read: dropped with the message.
-    _permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Held>,
     pulse: Option<Pulse>,
 }
 
 impl Outgoing {
-    pub(super) fn new(message: FlightMessage, permit: OwnedSemaphorePermit) -> Self {
-        Self { message, _permit: Some(permit), pulse: None }
+    pub(super) fn new(message: FlightMessage, held: Held) -> Self {
+        Self { message, _held: Some(held), pulse: None }
     }
 }
 

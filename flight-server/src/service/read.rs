@@ -34,6 +34,9 @@ use crate::{
 /// Messages that are ready and not yet asked for, of one stream.
 const MESSAGES_AHEAD: usize = 4;
 
+/// What a batch comes to, as the planner cuts them.
+const BATCH_BYTES: usize = 2 << 20;
+
 /// Serves a ticket: the response whose body streams its batches.
 ///
 /// # Errors
@@ -178,26 +181,37 @@ struct Producer {
     node: Arc<Node>,
     encoder: FlightEncoder,
     sender: Sender,
+    /// Whether batches are memory of their own, and not slices of chunks.
+    copies: bool,
     arrived: Instant,
 }
 
 impl Producer {
     /// Produces every message; returns early, and well, when the client is gone.
     async fn run(self, mut batches: BatchStream) -> Result<()> {
-        let Self { node, mut encoder, sender, arrived } = self;
+        let Self { node, mut encoder, sender, copies, arrived } = self;
         let mut first = true;
-        while let Some(batch) = batches.next().await {
+        loop {
+            // Before the batch is made: what cannot be sent must not be there either.
+            let room = if copies { BATCH_BYTES } else { 0 };
+            let Some(mut copy) = reserve(&node, &node.copies, &sender, room).await? else {
+                return Ok(());
+            };
+            let Some(batch) = batches.next().await else { break };
             let batch = batch?;
             if first {
                 node.latencies.first_batch.observe(arrived.elapsed());
                 first = false;
             }
             let messages = encoder.encode(&batch, &metadata(&batch)?)?;
-            if !send_all(&node, &sender, messages).await? {
+            let bytes: usize = messages.iter().map(FlightMessage::bytes).sum();
+            let spare = copy.num_permits().saturating_sub(bytes.div_ceil(1024));
+            drop(copy.split(spare));
+            if !send_all(&node, &sender, messages, Some(Arc::new(copy))).await? {
                 return Ok(());
             }
         }
-        send_all(&node, &sender, encoder.finish()?).await?;
+        send_all(&node, &sender, encoder.finish()?, None).await?;
         Ok(())
     }
 }
@@ -209,31 +223,50 @@ fn metadata(batch: &RecordBatch) -> Result<Vec<u8>> {
         .map_err(|error| Error::internal("batch metadata cannot be written").with_source(error))
 }
 
-/// Hands messages over as the byte budget of streams allows; `false` if the client is gone.
-async fn send_all(node: &Node, sender: &Sender, messages: Vec<FlightMessage>) -> Result<bool> {
+/// Hands messages over as the byte budget of streams allows; `false` if the client is gone. Their
+/// memory is that of `copy`.
+async fn send_all(
+    node: &Node,
+    sender: &Sender,
+    messages: Vec<FlightMessage>,
+    copy: Option<Arc<OwnedSemaphorePermit>>,
+) -> Result<bool> {
     for message in messages {
-        let Some(permit) = reserve(node, sender, message.bytes()).await? else { return Ok(false) };
-        node.flight.bytes.fetch_add(message.bytes() as u64, Ordering::Relaxed);
-        if sender.send(Ok(Outgoing::new(message, permit))).await.is_err() {
+        let bytes = message.bytes();
+        let Some(permit) = reserve(node, &node.stream_memory, sender, bytes).await? else {
+            return Ok(false);
+        };
+        node.flight.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let held = Held { _message: permit, _copy: copy.clone() };
+        if sender.send(Ok(Outgoing::new(message, held))).await.is_err() {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Room for `bytes` in the byte budget of streams; `None` if the client is gone.
+/// What a message that is under way holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    _message: OwnedSemaphorePermit,
+    /// Shared by the messages of a batch.
+    _copy: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Room for `bytes` in a byte budget of streams; `None` if the client is gone.
 async fn reserve(
     node: &Node,
+    budget: &Arc<Semaphore>,
     sender: &Sender,
     bytes: usize,
 ) -> Result<Option<OwnedSemaphorePermit>> {
     let capacity = (node.settings.stream_memory >> 10).min(Semaphore::MAX_PERMITS as u64);
     let kib = (bytes as u64).div_ceil(1024).min(capacity);
-    if let Ok(permit) = Arc::clone(&node.stream_memory).try_acquire_many_owned(kib as u32) {
+    if let Ok(permit) = Arc::clone(budget).try_acquire_many_owned(kib as u32) {
         return Ok(Some(permit));
     }
     let _waiter = node.waiters().enter();
-    let waiting = Arc::clone(&node.stream_memory).acquire_many_owned(kib as u32);
+    let waiting = Arc::clone(budget).acquire_many_owned(kib as u32);
     tokio::select! {
         permit = timeout(node.settings.queue_timeout, waiting) => match permit {
             Ok(Ok(permit)) => Ok(Some(permit)),

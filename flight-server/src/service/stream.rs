@@ -42,6 +42,9 @@ const ANSWER_AHEAD: Duration = Duration::from_millis(200);
 /// Hands messages of a stream to its body; an `Err` is the end.
 pub(super) type Sender = mpsc::Sender<std::result::Result<Outgoing, Status>>;
 
+/// Asks anew whether the caller of a stream may go on.
+pub(super) type MayGoOn = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// Where a request came from, and until when its caller waits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reader {
@@ -131,23 +134,29 @@ impl Pulse {
 pub(super) struct OpenStream {
     node: Arc<Node>,
     reader: Reader,
+    may_go_on: MayGoOn,
     pulse: Pulse,
     _permit: OwnedSemaphorePermit,
 }
 
 impl OpenStream {
-    pub(super) fn new(node: Arc<Node>, reader: Reader, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        node: Arc<Node>,
+        reader: Reader,
+        may_go_on: MayGoOn,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         node.flight.streams.fetch_add(1, Ordering::Relaxed);
         node.flight.streams_open.fetch_add(1, Ordering::Relaxed);
-        Self { node, reader, pulse: Pulse::new(), _permit: permit }
+        Self { node, reader, may_go_on, pulse: Pulse::new(), _permit: permit }
     }
 
     pub(super) fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Sees the stream to its end: what `produced` comes to, or that it is unread or overdue. The
-    /// client learns of it through `sender`, if it reads; its connection is cut if it does not.
+    /// Sees the stream to its end: what `produced` comes to, or that it is unread, overdue or allowed
+    /// no more. The client learns of it through `sender`, if it reads; its connection is cut if it does not.
     pub(super) async fn attend(self, mut produced: JoinHandle<Result<()>>, sender: Sender) {
         let end = tokio::select! {
             end = &mut produced => match end {
@@ -161,6 +170,7 @@ impl OpenStream {
             }
             end = self.overdue() => end,
             error = self.unread(Duration::ZERO) => status("DoGet", &error),
+            error = self.refused() => status("DoGet", &error),
         };
         produced.abort();
         let idle = self.pulse.idle();
@@ -187,6 +197,16 @@ impl OpenStream {
                 return Error::exhausted(format!(
                     "the stream was not read for {seconds} s: read on, or ask again when you do"
                 ));
+            }
+        }
+    }
+
+    /// Ends when the caller may go on no more.
+    async fn refused(&self) -> Error {
+        loop {
+            sleep(LOOK_EVERY).await;
+            if let Err(error) = (self.may_go_on)() {
+                return error;
             }
         }
     }

@@ -65,6 +65,8 @@ pub(crate) struct CachedSource {
     pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) batch_rows: usize,
     pub(crate) row_ranges: bool,
+    /// Objects whose version is not known for sure, which are never cached.
+    read_through: usize,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -84,6 +86,7 @@ impl CachedSource {
             dynamic: None,
             batch_rows: PIECE_ROWS,
             row_ranges: false,
+            read_through: 0,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -127,6 +130,11 @@ impl CachedSource {
     pub(crate) fn with_prune(mut self, prune: Option<Arc<dyn PhysicalExpr>>) -> Self {
         self.prune = prune;
         self
+    }
+
+    /// The same scan, telling that `objects` of it are read through.
+    pub(crate) fn with_read_through(self, objects: usize) -> Self {
+        Self { read_through: objects, ..self }
     }
 
     /// The same scan, each batch telling in its schema's metadata which rows of the file it
@@ -211,6 +219,9 @@ impl FileSource for CachedSource {
     }
 
     fn fmt_extra(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.read_through > 0 {
+            write!(f, ", not cached: {} objects have no strong ETag", self.read_through)?;
+        }
         if let Some(filter) = &self.filter {
             write!(f, ", filter={filter}")?;
         }

@@ -29,7 +29,7 @@ use super::{STORE, results};
 use crate::{
     error::external,
     scan::partitioned_file,
-    source::{CachedSource, ScanContext},
+    source::{CachedSource, ScanContext, opener::FileSplit},
     table::statistics,
     table::{DatasetTable, TableObject},
 };
@@ -140,7 +140,12 @@ impl TableProvider for CachedTable {
             self.split.is_none(),
             false,
         )?;
-        let source = CachedSource::new(self.context.clone(), self.schema.clone());
+        let unversioned = |file: &&PartitionedFile| {
+            file.extension::<FileSplit>().is_some_and(|split| !split.object.is_versioned())
+        };
+        let read_through = groups.iter().flat_map(FileGroup::iter).filter(unversioned).count();
+        let source = CachedSource::new(self.context.clone(), self.schema.clone())
+            .with_read_through(read_through);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

@@ -1,5 +1,7 @@
 //! Tokens of a real issuer's kind, good and forged in the ways that JWT libraries have fallen for.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
     hmac,
@@ -98,6 +100,16 @@ fn oidc(folder: &tempfile::TempDir, keys: &Value, claim: &str, prefix: &str) -> 
     .unwrap()
 }
 
+async fn identified(
+    oidc: &Oidc,
+    token: &str,
+    now_s: u64,
+) -> std::result::Result<Arc<str>, Refusal> {
+    let found = oidc.identify_at(token, now_s).await?;
+    assert!(matches!(found.proof, Proof::Until(end_s) if end_s > now_s as f64), "{found:?}");
+    Ok(found.principal)
+}
+
 #[tokio::test]
 async fn every_algorithm_is_verified_with_its_own_kind_of_key_alone() {
     let (folder, issuer) = (tempfile::tempdir().unwrap(), Issuer::new());
@@ -105,12 +117,12 @@ async fn every_algorithm_is_verified_with_its_own_kind_of_key_alone() {
     for (alg, kid) in [("ES256", "a"), ("ES384", "b"), ("EdDSA", "c")] {
         let header = json!({"alg": alg, "kid": kid, "typ": "JWT"});
         let good = issuer.sign(&header, &claims());
-        assert_eq!(oidc.identify_at(&good, NOW_S).await.as_deref(), Ok("spark-1"), "{alg}");
+        assert_eq!(identified(&oidc, &good, NOW_S).await.as_deref(), Ok("spark-1"), "{alg}");
         let bare = issuer.sign(&json!({"alg": alg}), &claims());
-        assert_eq!(oidc.identify_at(&bare, NOW_S).await.as_deref(), Ok("spark-1"), "{alg}");
+        assert_eq!(identified(&oidc, &bare, NOW_S).await.as_deref(), Ok("spark-1"), "{alg}");
         for other in ["a", "b", "c", "d", ""].iter().filter(|other| **other != kid) {
             let crossed = issuer.sign(&json!({"alg": alg, "kid": other}), &claims());
-            assert!(oidc.identify_at(&crossed, NOW_S).await.is_err(), "{alg} {other}");
+            assert!(identified(&oidc, &crossed, NOW_S).await.is_err(), "{alg} {other}");
         }
     }
 }
@@ -141,11 +153,11 @@ async fn forgeries_are_refused() {
         forged.push(format!("{header}.{body}.{signature}"));
     }
     for token in forged {
-        let refused = oidc.identify_at(&token, NOW_S).await;
+        let refused = identified(&oidc, &token, NOW_S).await;
         assert!(matches!(refused, Err(Refusal::Credentials(_))), "{token}: {refused:?}");
     }
-    assert_eq!(oidc.identify_at(&good, NOW_S).await.as_deref(), Ok("spark-1"));
-    assert!(oidc.identify_at(&good, NOW_S + 700).await.is_err());
+    assert_eq!(identified(&oidc, &good, NOW_S).await.as_deref(), Ok("spark-1"));
+    assert!(identified(&oidc, &good, NOW_S + 700).await.is_err());
 }
 
 #[tokio::test]
@@ -159,7 +171,7 @@ async fn the_claim_that_names_the_principal_must_be_a_name() {
         ("absent", "oidc:", None),
     ] {
         let oidc = oidc(&folder, &issuer.keys(), claim, prefix);
-        let found = oidc.identify_at(&token, NOW_S).await.ok();
+        let found = identified(&oidc, &token, NOW_S).await.ok();
         assert_eq!(found.as_deref(), named, "{claim}");
     }
     let oidc = oidc(&folder, &issuer.keys(), "sub", "oidc:");
@@ -167,6 +179,6 @@ async fn the_claim_that_names_the_principal_must_be_a_name() {
         let mut claims = claims();
         claims["sub"] = json!(sub);
         let token = issuer.sign(&json!({"alg": "EdDSA", "kid": "c"}), &claims);
-        assert!(oidc.identify_at(&token, NOW_S).await.is_err(), "{sub:?}");
+        assert!(identified(&oidc, &token, NOW_S).await.is_err(), "{sub:?}");
     }
 }
