@@ -103,9 +103,11 @@ impl Sql {
         let memory = Arc::new(memory);
         let runtime = self.runtime(&memory);
         let runtime = runtime.map_err(|error| from_datafusion(&error))?;
+        // A split is small: to hand its batches around would cost more than it brings.
+        let partitions = if split.is_some() { 1 } else { self.settings.partitions };
         let datasets = Arc::new(Datasets::new(self.context.clone(), catalog, split));
         let mut config = SessionConfig::new()
-            .with_target_partitions(self.settings.partitions)
+            .with_target_partitions(partitions)
             .with_batch_size(BATCH_ROWS)
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(CATALOG, DATASETS)
