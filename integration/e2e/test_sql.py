@@ -235,6 +235,7 @@ def test_endpoints_tell_their_object(node: Node) -> None:
         assert client.fetch(planned).num_rows == 25
 
 
+@pytest.mark.usefixtures("node")
 def test_several_endpoints_of_one_query_take_one_place(container: BlobContainer) -> None:
     """A client that opens all of them before it reads one does not wait for itself."""
     dataset = Dataset("nation", container.url("nation/"))
