@@ -191,6 +191,10 @@ impl OpenStream {
         loop {
             sleep(LOOK_EVERY.min(settings.stream_idle_timeout / 4)).await;
             let idle = self.pulse.idle().saturating_sub(already);
+            // Half of it once somebody has waited for half of what he will: several rounds of
+            // unread streams may stand before him.
+            let late = self.node.waiters().longest() >= settings.queue_timeout / 2;
+            let patience = if late { patience / 2 } else { patience };
             let pressed = self.node.waiters().pressed(patience);
             if idle >= settings.stream_idle_timeout || (pressed && idle >= patience) {
                 let seconds = self.pulse.idle().as_secs();
