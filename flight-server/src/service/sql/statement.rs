@@ -163,7 +163,7 @@ pub(super) async fn read(
 /// Asks anew whether `caller` is still known, and may read the datasets of `query`.
 fn may_go_on(node: &Arc<Node>, caller: &Caller, query: &SqlQuery) -> MayGoOn {
     let (node, caller) = (Arc::clone(node), caller.clone());
-    let commands: Vec<_> = query.snapshots.keys().map(|name| ScanCommand::dataset(name)).collect();
+    let commands: Vec<_> = query.snapshots.keys().map(ScanCommand::dataset).collect();
     Box::new(move || {
         caller.must_be_known()?;
         commands.iter().try_for_each(|command| node.datasets.authorize_on(&caller, command))
