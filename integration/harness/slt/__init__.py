@@ -1,0 +1,1 @@
+"""DataFusion's sqllogictest files: read, set up beside a node, run through it, compared."""
