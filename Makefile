@@ -9,6 +9,8 @@ AZURITE := azurite@3.35.0
 CORPUS := github.com/parquet-go/parquet-go@v0.32.0
 # The JDBC driver of Flight SQL, with which the end-to-end tests speak SQL.
 JDBC := org.apache.arrow:flight-sql-jdbc-driver:18.3.0
+# The crate that brings the SQL tests of DataFusion; the version is that of Cargo.lock.
+SLT := datafusion-sqllogictest
 PYTHON := .venv/bin/python
 ifdef CI
 export CARGO_INCREMENTAL := 0
@@ -34,7 +36,7 @@ test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
 	cargo test --workspace --locked --quiet
 	$(MAKE) --no-print-directory e2e
 
-e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
 	cargo build --workspace --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
@@ -75,6 +77,10 @@ rust:
 	rm -rf $(@D)
 	mkdir -p $(@D)
 	mvn --quiet --batch-mode dependency:copy -Dartifact=$(JDBC) -DoutputDirectory=$(CURDIR)/$(@D) -Dmdep.stripVersion=true
+	touch $@
+
+.cache/slt/ready: Makefile Cargo.lock integration/harness/slt/install
+	integration/harness/slt/install $(SLT) $(CURDIR)/$(@D)
 	touch $@
 
 .cache/corpora/ready: Makefile

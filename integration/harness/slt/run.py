@@ -27,6 +27,9 @@ CLASSES = (
     r"This feature is not implemented|SQL error|Invalid argument error|External error|"
     r"Internal error|Parser error|Error): *"
 )
+CAUSED = re.compile(r"caused by(?:\[\\s\\S\]|\\n|\s)*")
+PARSER = re.compile(r'^(?:ParserError|TokenizerError)\("(.*?)"\)$')
+PARSER_PATTERN = re.compile(r'^(?:ParserError|TokenizerError)\\?\(\\?"(.*?)(?:\\?"\\?\))?$')
 MESSAGE = re.compile(r"^\w+: (?:\[FlightSQL\] )?(.*?)(?: \(\w+; \w+\))?(?:\. Vendor code: .*)?$", re.DOTALL)
 
 
@@ -89,13 +92,20 @@ def refused(record: Record, text: str, beside: Beside) -> Outcome:
         if mentioned(record.sql, beside.failed):
             return Outcome("data", said)
         return Outcome("failed", f"error: {said}")
-    expected = re.split(r"caused by(?:\[\\s\\S\]|\\n|\s)*", record.error)[-1]
-    expected = re.sub(f"^(?:{CLASSES})+", "", expected)
-    if record.whole_error:
-        same = expected.split("\n")[0] == said
-    else:
-        same = re.search(expected, said) is not None
+    expected = ours(record.error, exact=record.whole_error)
+    same = expected == said if record.whole_error else re.search(expected, said)
     return PASSED if same else Outcome("failed", f"error: {said}, not {expected}")
+
+
+def ours(expected: str, *, exact: bool) -> str:
+    """Return what is left of an expected error here: its root, of that the first line, no class."""
+    expected = CAUSED.split(expected)[-1]
+    expected = expected.split("\n")[0] if exact else re.split(r"\\n|\[\\s\\S\]", expected)[0]
+    expected = re.sub(f"^(?:{CLASSES})+", "", expected)
+    if exact:
+        expected = PARSER.sub(r"\1", expected)
+        return expected.replace(", found: EOF", ", found nothing at its end")
+    return PARSER_PATTERN.sub(r"\1", expected).replace(", found: EOF", ", found nothing at its end")
 
 
 def compared(record: Record, table: pa.Table) -> Outcome:
