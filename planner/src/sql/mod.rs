@@ -122,6 +122,8 @@ impl Sql {
             .with_default_features()
             .build();
         let mut state = functions::bounded(state, &bounds);
+        // What `now()` is for all of the query; without it there is none.
+        state.mark_start_execution();
         state.add_analyzer_rule(Arc::new(projections::TellApart));
         Ok(SqlSession { state, datasets, memory, bounds })
     }

@@ -134,6 +134,9 @@ impl Statement {
     /// # Errors
     /// What reading a footer gives.
     pub async fn splits(&self) -> Result<Option<Vec<PlannedSplit>>> {
+        if shape::depends_on_when(&self.plan).map_err(|error| from_datafusion(&error))? {
+            return Ok(None);
+        }
         let optimized =
             self.session.state.optimize(&self.plan).map_err(|error| from_datafusion(&error))?;
         let context = self.session.datasets.context();

@@ -10,7 +10,7 @@ use datafusion::{
     datasource::source_as_provider,
     error::Result as PlanResult,
     execution::SessionState,
-    logical_expr::{Expr, LogicalPlan, TableScan, utils::conjunction},
+    logical_expr::{Expr, LogicalPlan, TableScan, Volatility, utils::conjunction},
     physical_expr::PhysicalExpr,
 };
 use flightcache_cache::Result;
@@ -40,6 +40,23 @@ pub(super) async fn splits(
     let Some(cached) = provider.downcast_ref::<CachedTable>() else { return Ok(None) };
     let hint = hint(state, scan).map_err(|error| from_datafusion(&error))?;
     plan_splits(context, cached.table_schema(), cached.dataset(), hint.as_ref()).await.map(Some)
+}
+
+/// Whether `plan`, before it is optimized, asks for what is the same only within one query: the
+/// splits of a query are read by several, each at a time of its own.
+pub(super) fn depends_on_when(plan: &LogicalPlan) -> PlanResult<bool> {
+    let mut depends = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            depends |= expr.exists(|expr| Ok(is_stable(expr)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(depends)
+}
+
+fn is_stable(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Stable)
 }
 
 /// The scan of a plan that filters and projects it, row by row, and does nothing else.
