@@ -50,6 +50,8 @@ pub(super) fn output_bytes(name: &str, args: &[ColumnarValue], rows: usize) -> R
     let count = |at: usize| args.get(at).map_or(Ok(PerRow::One(0)), numbers);
     let total = |each: &dyn Fn(usize) -> u64| (0..rows).map(each).fold(0, u64::saturating_add);
     Ok(match name {
+        // Null, if one of them is.
+        "range" | "generate_series" if args.iter().any(is_null) => 0,
         "repeat" | "array_repeat" | "list_repeat" => {
             let (of, times) = (argument(0)?, count(1)?);
             total(&|row| of.get(row).max(1).saturating_mul(times.get(row)))
@@ -109,6 +111,10 @@ pub(super) fn output_bytes(name: &str, args: &[ColumnarValue], rows: usize) -> R
             total(&|row| all.iter().map(|size| size.get(row)).fold(0, u64::saturating_add))
         }
     })
+}
+
+fn is_null(value: &ColumnarValue) -> bool {
+    matches!(value, ColumnarValue::Scalar(scalar) if scalar.is_null())
 }
 
 /// One number a row, or the same for all.

@@ -131,6 +131,7 @@ async fn what_amplifies_is_exhausted_and_what_does_not_is_not() {
         ("SELECT repeat('a', 100000), id FROM data", 4_000),
         ("SELECT unnest(range(0, 10000))", 10_000),
         ("SELECT range(id, id + 100) FROM data", 4_000),
+        ("SELECT range(DATE '1992-09-01', DATE '1993-03-01', NULL)", 1),
         ("SELECT w || '-' || id, concat(w, '-', id) FROM data", 4_000),
         ("SELECT regexp_replace(w, '(.)o', '\\1\\1') FROM data", 4_000),
         (
@@ -184,11 +185,22 @@ async fn row_by_row_statements_are_told_split_by_split() {
         "SELECT DISTINCT w FROM data",
         "SELECT id FROM data WHERE n = (SELECT max(n) FROM data)",
         "SELECT random() FROM data",
+        "SELECT id FROM data WHERE now() > to_timestamp(id)",
         "SELECT id FROM data UNION ALL SELECT n FROM data",
         "SELECT 1",
     ] {
         assert!(harness.prepare(sql).await.unwrap().splits().await.unwrap().is_none(), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn a_query_has_one_time() {
+    let harness = harness().await;
+    let sql = "SELECT count(DISTINCT now()), min(now() = current_timestamp), \
+               min(current_date() = now()::date), min(current_time() = now()::time), \
+               min(now() > TIMESTAMPTZ '2020-01-01 00:00:00Z') FROM data";
+    let found = harness.query(sql).await.unwrap();
+    assert_eq!(found, ["| 1 | true | true | true | true |"]);
 }
 
 #[tokio::test]
