@@ -8,8 +8,8 @@ use datafusion::{
         parser::{DFParserBuilder, ExplainStatement, Statement as Parsed},
         sqlparser::{
             ast::{
-                Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Value, Visit,
-                VisitMut, Visitor, VisitorMut,
+                DescribeAlias, Expr, ObjectName, Query, Select, SetExpr, Statement, TableFactor,
+                Value, Visit, VisitMut, Visitor, VisitorMut,
             },
             dialect::GenericDialect,
         },
@@ -96,6 +96,14 @@ fn check(statement: &Parsed) -> Result<()> {
             Statement::ShowTables { .. }
             | Statement::ShowColumns { .. }
             | Statement::ExplainTable { .. } => Ok(()),
+            Statement::Explain {
+                describe_alias: DescribeAlias::Describe | DescribeAlias::Desc,
+                statement,
+                ..
+            } => match statement.as_ref() {
+                Statement::Query(query) => check_query(query),
+                other => Err(denied(&first_words(other))),
+            },
             other => Err(denied(&first_words(other))),
         },
         Parsed::Explain(ExplainStatement { statement, .. }) => match statement.as_ref() {
@@ -228,6 +236,7 @@ mod tests {
             "SHOW TABLES",
             "SHOW COLUMNS FROM t",
             "DESCRIBE t",
+            "DESCRIBE SELECT 1",
             "EXPLAIN SELECT 1",
             "EXPLAIN ANALYZE VERBOSE SELECT 1",
         ] {
@@ -266,6 +275,8 @@ mod tests {
             "SELECT * FROM information_schema.df_settings",
             "SELECT * FROM t WHERE a IN (SELECT value FROM information_schema.\"DF_SETTINGS\")",
             "EXPLAIN SELECT * FROM flightcache.information_schema.df_settings",
+            "DESCRIBE CREATE TABLE t (a INT)",
+            "DESCRIBE SELECT * INTO u FROM t",
             "CREATE FUNCTION f(INT) RETURNS INT RETURN $1",
         ] {
             assert_eq!(kind(sql), Some(ErrorKind::Denied), "{sql}");
