@@ -97,6 +97,7 @@ def test_expressions_sets_and_windows(sql: adbc.Connection) -> None:
     assert "DataSourceExec" in str(rows(sql, "EXPLAIN SELECT * FROM nation"))
     assert ("public", "nation") in [row[1:3] for row in rows(sql, "SHOW TABLES")]
     assert [row[0] for row in rows(sql, "DESCRIBE nation")] == tpch("nation").column_names
+    assert rows(sql, "DESCRIBE SELECT 1 AS a") == [("a", "Int64", "NO")]
 
 
 def test_errors_name_what_they_concern(sql: adbc.Connection) -> None:
@@ -105,6 +106,8 @@ def test_errors_name_what_they_concern(sql: adbc.Connection) -> None:
         ask(sql, "SELECT * FROM natoin")
     with raises_sql("Invalid", "n_nmae"):
         ask(sql, "SELECT n_nmae FROM nation")
+    with raises_sql("Invalid", "Did you mean 'arrow_typeof'?"):
+        ask(sql, "SELECT arrowtypeof(1)")
     with raises_sql("Invalid", "SELEC"):
         ask(sql, "SELEC 1")
     with raises_sql("Invalid", "2 statements"):

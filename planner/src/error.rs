@@ -96,6 +96,12 @@ fn parse_error(error: &ParserError) -> String {
     }
 }
 
+/// The first line, and the next where it says what was perhaps meant.
 fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or_default();
+    match lines.next().filter(|next| next.starts_with("Did you mean")) {
+        Some(hint) => format!("{first} {hint}"),
+        None => first.to_owned(),
+    }
 }
