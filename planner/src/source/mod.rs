@@ -18,7 +18,9 @@ use datafusion::{
     error::Result,
     object_store::ObjectStore,
     physical_expr::{
-        DynamicFilterTracking, PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt,
+        DynamicFilterTracking, PhysicalExpr,
+        projection::ProjectionExprs,
+        utils::{collect_columns, conjunction_opt},
     },
     physical_expr_common::physical_expr::is_volatile,
     physical_plan::{
@@ -126,6 +128,14 @@ impl CachedSource {
         self
     }
 
+    /// Whether there are statistics by which `filter` can prune. A join that is to find the bounds
+    /// of keys that have none, such as maps, fails.
+    fn prunes_by(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let schema = self.table_schema.table_schema();
+        let nested = |name| schema.field_with_name(name).is_ok_and(|f| f.data_type().is_nested());
+        !collect_columns(filter).iter().any(|column| nested(column.name()))
+    }
+
     /// The same scan, without row groups in which `prune`, over the table schema, is never true.
     pub(crate) fn with_prune(mut self, prune: Option<Arc<dyn PhysicalExpr>>) -> Self {
         self.prune = prune;
@@ -185,7 +195,9 @@ impl FileSource for CachedSource {
                 }
                 let scan = source.clone();
                 if is_dynamic(&filter) {
-                    source = scan.and_dynamic(filter);
+                    if scan.prunes_by(&filter) {
+                        source = scan.and_dynamic(filter);
+                    }
                     PushedDown::No
                 } else {
                     source = scan.and_filter(filter);
