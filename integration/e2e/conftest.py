@@ -7,6 +7,7 @@ import pytest
 
 from harness import stores
 from harness.node import LIVE
+from harness.slt.expected import COUNTS
 from harness.stores import Azurite, BlobContainer, Bucket
 
 
@@ -48,3 +49,11 @@ def _logs() -> Iterator[None]:
     yield
     for node in LIVE:
         node.check_log()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many records of DataFusion's SQL tests passed, and why others were skipped."""
+    if COUNTS:
+        terminalreporter.section("records of sqllogictest files")
+        for reason, count in COUNTS.most_common():
+            terminalreporter.line(f"{count:6} {reason}")

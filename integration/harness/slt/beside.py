@@ -7,13 +7,15 @@ from pathlib import Path
 
 from datafusion import SessionConfig, SessionContext
 
+QUALIFIED = r'((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))*)'
+PART = re.compile(r'"([^"]+)"|(\w+)')
 CREATE = re.compile(
     r"\bcreate\s+(?:or\s+replace\s+)?(?:(?:unbounded|external|temporary|temp|materialized)\s+)*"
-    r"(?:table|view)\s+(?:if\s+not\s+exists\s+)?"
-    r'((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))*)',
+    rf"(?:table|view)\s+(?:if\s+not\s+exists\s+)?{QUALIFIED}",
     re.IGNORECASE,
 )
-LOCATION = re.compile(r"\blocation\s+'([^']+)'", re.IGNORECASE)
+INSERT = re.compile(rf"\binsert\s+(?:into|overwrite)\s+(?:table\s+)?{QUALIFIED}", re.IGNORECASE)
+LOCATIONS = re.compile(r"\blocation\s+(?:'[^']+'|\([^)]+\))", re.IGNORECASE)
 # What a node takes as a name of a dataset.
 NAME = re.compile(r"[\w.-]{1,128}", re.ASCII)
 OURS = {("public",), ("datafusion", "public"), ()}
@@ -21,15 +23,22 @@ OURS = {("public",), ("datafusion", "public"), ()}
 
 def created(sql: str) -> set[str]:
     """Return the tables and views that a statement would make in the default schema."""
+    return ours(CREATE, sql)
+
+
+def filled(sql: str) -> set[str]:
+    """Return the tables there that a statement would put rows into."""
+    return ours(INSERT, sql)
+
+
+def ours(pattern: re.Pattern[str], sql: str) -> set[str]:
+    """Return the names found that are of the default schema and can be a dataset's."""
     names = set()
-    for found in CREATE.finditer(sql):
+    for found in pattern.finditer(sql):
         parts = [quoted or bare.lower() for quoted, bare in PART.findall(found[1])]
         if tuple(parts[:-1]) in OURS and NAME.fullmatch(parts[-1]):
             names.add(parts[-1])
     return names
-
-
-PART = re.compile(r'"([^"]+)"|(\w+)')
 
 
 class Beside:
@@ -41,6 +50,7 @@ class Beside:
         self.context = SessionContext(SessionConfig(settings))
         self.folders = folders
         self.published: dict[str, int] = {}
+        self.touched: set[str] = set()
         self.version = 0
         self.failed: set[str] = set()
 
@@ -48,13 +58,10 @@ class Beside:
         """Carry out a statement."""
         self.version += 1
         try:
-            for location in LOCATION.findall(sql):
-                # An engine takes a place that is not there for a table without rows.
-                if not Path(location).exists() and not location.startswith("test_files/scratch/"):
-                    raise FileNotFoundError(location)
+            expect_files(sql)
             self.context.sql(sql).collect()
         except BaseException:
-            self.failed |= created(sql)
+            self.failed |= created(sql) | filled(sql)
             raise
         self.failed -= created(sql)
 
@@ -70,15 +77,26 @@ class Beside:
                 continue
             folder = self.folders[name]
             empty(folder)
-            self.published[name] = self.version
+            self.touched.add(name)
+            self.published.pop(name, None)
             if name in there:
                 path = folder / f"{self.version}.parquet"
                 self.context.sql(f"COPY (SELECT * FROM \"{name}\") TO '{path}'").collect()
+            self.published[name] = self.version
 
     def close(self) -> None:
         """Leave no table behind."""
-        for name in self.published:
+        for name in self.touched:
             empty(self.folders[name])
+
+
+def expect_files(sql: str) -> None:
+    """Fail where a table would be of files that are not there, which an engine takes for none."""
+    for locations in LOCATIONS.findall(sql):
+        for location in re.findall(r"'([^']+)'", locations):
+            made_later = location.startswith("test_files/scratch/") and not Path(location).suffix
+            if not made_later and not Path(location).exists():
+                raise FileNotFoundError(location)
 
 
 def empty(folder: Path) -> None:

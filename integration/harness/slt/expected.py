@@ -1,13 +1,15 @@
 """The list of records that do not pass, and why."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
 from harness.process import ROOT
 from harness.slt.records import Place
+from harness.slt.run import Outcome
 
 LIST = ROOT / "integration/e2e/slt/skipped.txt"
 REASON = re.compile(r"\[(\w+)\] (.+)")
@@ -15,6 +17,11 @@ REASON = re.compile(r"\[(\w+)\] (.+)")
 RULES = {"data", "plan", "prepared", "writes"}
 # Its records run, and may pass or not.
 UNSETTLED = "unsettled"
+# What nobody has looked at yet.
+UNEXPLAINED = "unexplained"
+
+# Records by what came of them, or why that was to be expected; printed when all tests have run.
+COUNTS: Counter[str] = Counter()
 
 
 @dataclass
@@ -24,6 +31,10 @@ class Skipped:
     reasons: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     lines: dict[tuple[str, str], list[tuple[int, int, str]]] = field(default_factory=dict)
+
+    def given(self) -> set[str]:
+        """Return the reasons that are given for records that fail."""
+        return set(self.reasons) - RULES - {UNEXPLAINED}
 
     def whole(self, name: str) -> str | None:
         """Return why a file is not run at all."""
@@ -57,32 +68,46 @@ def read(path: Path = LIST) -> Skipped:
     return skipped
 
 
-def write(skipped: Skipped, places: Iterable[tuple[Place, str | None]], path: Path = LIST) -> None:
-    """Write the list anew: its comments and reasons as they were, every record with its reason."""
+def write(skipped: Skipped, outcomes: Iterable[tuple[Place, Outcome]], path: Path = LIST) -> None:
+    """Write the list anew: its comments and reasons as they were, below them what did not pass."""
     ranges: dict[str, dict[str, list[str]]] = {}
-    for reason, file, low, high in runs(places):
+    for reason, file, low, high in runs(reasons(skipped, outcomes)):
         span = f"{low}" if low == high else f"{low}-{high}"
         ranges.setdefault(reason, {}).setdefault(file, []).append(span)
     comments = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(comments) + "\n"
-    for reason, prose in skipped.reasons.items():
-        text += f"\n[{reason}] {prose}\n"
+    for reason in skipped.reasons | ranges:
+        text += f"\n[{reason}] {skipped.reasons.get(reason, 'look at these')}\n"
         text += "".join(f"{file} *\n" for file, why in skipped.files.items() if why == reason)
-        of_files: Mapping[str, list[str]] = ranges.get(reason, {})
-        text += "".join(f"{file} {' '.join(spans)}\n" for file, spans in sorted(of_files.items()))
+        of_files = sorted(ranges.get(reason, {}).items())
+        text += "".join(f"{file} {' '.join(spans)}\n" for file, spans in of_files)
     path.write_text(text)
 
 
-def runs(places: Iterable[tuple[Place, str | None]]) -> Iterable[tuple[str, str, int, int]]:
+def reasons(
+    skipped: Skipped, outcomes: Iterable[tuple[Place, Outcome]]
+) -> Iterator[tuple[Place, str | None]]:
+    """Find a reason for each record that does not pass; those that set up are left out."""
+    for place, outcome in outcomes:
+        known = skipped.reason(place)
+        if outcome.kind in RULES or known == UNSETTLED:
+            yield place, known if known == UNSETTLED else outcome.kind
+        elif outcome.kind == "failed":
+            yield place, known if known and known not in RULES else UNEXPLAINED
+        elif outcome.kind == "passed":
+            yield place, None
+
+
+def runs(places: Iterable[tuple[Place, str | None]]) -> Iterator[tuple[str, str, int, int]]:
     """Join neighbours that have one reason."""
-    open_: tuple[str, str, int, int] | None = None
-    for place, reason in places:
-        file = f"{place.file}+{place.part}" if place.part else place.file
-        if open_ and open_[:2] == (reason, file) and place.line > open_[3]:
-            open_ = (*open_[:3], place.line)
+    reason, file, low, high = "", "", 0, 0
+    for place, why in places:
+        name = f"{place.file}+{place.part}" if place.part else place.file
+        if (why, name) == (reason, file) and place.line > high:
+            high = place.line
             continue
-        if open_:
-            yield open_
-        open_ = (reason, file, place.line, place.line) if reason else None
-    if open_:
-        yield open_
+        if reason:
+            yield reason, file, low, high
+        reason, file, low, high = why or "", name, place.line, place.line
+    if reason:
+        yield reason, file, low, high

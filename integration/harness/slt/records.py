@@ -71,19 +71,25 @@ class Reader:
                         yield from self.records(included, included.name)
                 case ["halt"]:
                     return
-                case ["skipif" | "onlyif" as kind, label]:
-                    self.skips |= (label.lower() in ENGINE) == (kind == "skipif")
-                case ["control", "sortmode", mode]:
-                    self.sort = mode
-                case ["hash-threshold", number]:
-                    self.hash_threshold = int(number)
                 case ["statement" | "query" as kind, *rest]:
                     record = self.record(at, lines, rest, query=kind == "query")
                     if not self.skips:
                         yield record
                     self.skips = False
                 case _:
-                    raise ValueError(f"{at}: {line!r} is not known")
+                    self.control(at, words)
+
+    def control(self, at: Place, words: list[str]) -> None:
+        """Read what changes how the records that follow are read."""
+        match words:
+            case ["skipif" | "onlyif" as kind, label]:
+                self.skips |= (label.lower() in ENGINE) == (kind == "skipif")
+            case ["control", "sortmode", mode]:
+                self.sort = mode
+            case ["hash-threshold", number]:
+                self.hash_threshold = int(number)
+            case _:
+                raise ValueError(f"{at}: {words} is not known")
 
     def record(self, at: Place, lines: "Lines", rest: list[str], *, query: bool) -> Record:
         """Read what follows the first line of a record."""

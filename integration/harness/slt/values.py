@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,11 +12,15 @@ import pyarrow as pa
 from pyarrow import types as t
 
 NULL = "NULL"
+EMPTY = "(empty)"
 # Digits behind the point of a floating point number.
 FLOAT_DIGITS = 12
 EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
 # Beyond these powers of ten, by width in bits, the crate `ryu` writes an exponent.
 RYU = {32: (-6, 13), 64: (-5, 16)}
+SINGLE = 32
+# After it years have a sign.
+LAST_PLAIN_YEAR = 9999
 UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 Formatter = Callable[[Any], str]
 
@@ -53,6 +57,11 @@ def rows(table: pa.Table) -> list[list[str]]:
     return [row for cells in zip(*columns, strict=True) for row in expand(list(cells))]
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of that type are strings."""
+    return t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind)
+
+
 def expand(row: list[str]) -> Iterable[list[str]]:
     """Make a row of each line of the last cell, as plans have them."""
     lines = row[-1].split("\n")
@@ -71,12 +80,9 @@ def cell(kind: pa.DataType) -> Formatter:
         return lambda one: number(one, kind.bit_width)
     if t.is_decimal(kind):
         return lambda one: plain(one.as_py(), kind.scale)
-    if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
+    if is_text(kind):
         return lambda one: one.as_py().rstrip("\n").replace("\0", "\\0") if one.as_py() else EMPTY
     return inner(kind)
-
-
-EMPTY = "(empty)"
 
 
 def number(one: pa.Scalar, width: int) -> str:
@@ -91,7 +97,12 @@ def number(one: pa.Scalar, width: int) -> str:
 
 def shortest(value: float, width: int) -> str:
     """Return the shortest digits that tell a number of so many bits from all others."""
-    return str({16: np.float16, 32: np.float32, 64: np.float64}[width](value))
+    if width > SINGLE:
+        return str(np.float64(value))
+    # Half floats are written as the single ones that they equal; of two as near, Rust takes the
+    # one that is farther from zero.
+    digits = Decimal(str(np.float32(value)))
+    return str(Decimal(value).quantize(digits, ROUND_HALF_UP, EXACT))
 
 
 def plain(value: Decimal, digits: int) -> str:
@@ -130,7 +141,7 @@ def ryu(kind: pa.DataType) -> Formatter:
         stripped = digits.rstrip("0")
         k = int(exponent) + len(digits) - len(stripped)
         point = len(stripped) + k
-        if 0 <= k and point <= high:
+        if k >= 0 and point <= high:
             return f"{sign}{stripped}{'0' * k}.0"
         if 0 < point <= high:
             return f"{sign}{stripped[:point]}.{stripped[point:]}"
@@ -154,8 +165,9 @@ def fraction(nanoseconds: int) -> str:
 
 def day(days: int) -> str:
     """Write a day since 1970."""
-    written = str(np.datetime64(days, "D"))
-    return "+" + written if len(written.split("-")[0]) > 4 else written  # noqa: PLR2004
+    year, month, rest = str(np.datetime64(days, "D")).rsplit("-", 2)
+    written = f"{int(year):0{4 + (int(year) < 0)}}"
+    return f"{'+' if int(year) > LAST_PLAIN_YEAR else ''}{written}-{month}-{rest}"
 
 
 def clock(kind: pa.DataType) -> Formatter:
@@ -294,7 +306,10 @@ DISPLAYS: list[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType], Form
     (t.is_float16, same(lambda one: number(one, 16))),
     (t.is_floating, ryu),
     (t.is_decimal, same(lambda one: f"{one.as_py():f}")),
-    (lambda kind: t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind), same(text)),
+    (
+        lambda kind: t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind),
+        same(text),
+    ),
     (
         lambda kind: (
             t.is_binary(kind)
