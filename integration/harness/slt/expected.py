@@ -80,7 +80,7 @@ def write(skipped: Skipped, outcomes: Iterable[tuple[Place, Outcome]], path: Pat
         text += f"\n[{reason}] {skipped.reasons.get(reason, 'look at these')}\n"
         text += "".join(f"{file} *\n" for file, why in skipped.files.items() if why == reason)
         of_files = sorted(ranges.get(reason, {}).items())
-        text += "".join(f"{file} {' '.join(spans)}\n" for file, spans in of_files)
+        text += "".join(f"{file} {' '.join(dict.fromkeys(spans))}\n" for file, spans in of_files)
     path.write_text(text)
 
 

@@ -68,7 +68,7 @@ class Reader:
             match words:
                 case ["include", pattern]:
                     for included in sorted(path.parent.glob(pattern)):
-                        yield from self.records(included, included.name)
+                        yield from self.records(included, str(included.relative_to(path.parent)))
                 case ["halt"]:
                     return
                 case ["statement" | "query" as kind, *rest]:
