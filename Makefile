@@ -18,7 +18,7 @@ endif
 DEBUG := target/debug/flightcache
 RELEASE := target/release/flightcache
 
-.PHONY: help demo serve build test e2e lint fmt bench clean rust
+.PHONY: help demo serve build test e2e lint fmt bench bench-sql clean rust
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,8 +52,11 @@ fmt: rust .venv/ready ## rewrite Rust and Python in the house format
 	.venv/bin/ruff check --config integration/pyproject.toml --fix integration
 	.venv/bin/ruff format --config integration/pyproject.toml integration
 
-bench: build .venv/ready .node/ready ## the measurements of the README, into integration/bench/results.md
+bench: build .venv/ready .node/ready bench-sql ## the measurements of the README, into integration/bench/*.md
 	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench $(ARGS)
+
+bench-sql: rust ## only those of SQL, into integration/bench/tpch.md (ARGS="--queries q1,q6" narrows them)
+	cargo bench --locked --package flightcache-planner --package flightcache-flight-server --bench tpch -- $(ARGS) | tee integration/bench/tpch.md
 
 clean: ## remove everything that was built, installed or generated here
 	rm -rf target .venv .node .cache
