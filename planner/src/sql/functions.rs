@@ -64,7 +64,7 @@ impl Bounds {
             return Ok(());
         }
         Err(exhausted(format!(
-            "{name} would make up to {bytes} bytes at once, more than {limit}: ask for shorter values"
+            "{name} would make up to {bytes} bytes at once, more than {limit}; ask for shorter values"
         )))
     }
 }

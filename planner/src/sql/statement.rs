@@ -86,7 +86,7 @@ fn single(mut parsed: VecDeque<Parsed>) -> Result<Parsed> {
 }
 
 fn denied(what: &str) -> Error {
-    Error::denied(format!("{what} is refused: SQL here reads datasets, no more"))
+    Error::denied(format!("{what} is refused; SQL here reads datasets, no more"))
 }
 
 fn check(statement: &Parsed) -> Result<()> {
