@@ -57,10 +57,17 @@ def node(files: Path, issuer: Issuer) -> Iterator[Node]:
         yield one
 
 
+def replace(path: Path, text: str) -> None:
+    """Write a file at once, as who changes what a server follows should: never seen half."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
 def restore(files: Path) -> None:
     """Write both files as they are at first."""
-    (files / "tokens").write_text(tokens(alice=ALICE, ops=OPS))
-    (files / "rules.toml").write_text(rules(RULES))
+    replace(files / "tokens", tokens(alice=ALICE, ops=OPS))
+    replace(files / "rules.toml", rules(RULES))
 
 
 def bearer(token: str) -> flight.FlightCallOptions:
@@ -70,12 +77,12 @@ def bearer(token: str) -> flight.FlightCallOptions:
 
 def withdraw_token(files: Path) -> None:
     """Take alice's token out of the file."""
-    (files / "tokens").write_text(tokens(ops=OPS))
+    replace(files / "tokens", tokens(ops=OPS))
 
 
 def withdraw_rule(files: Path) -> None:
     """Let alice read something else."""
-    (files / "rules.toml").write_text(rules(RULES | {"alice": ["another"]}))
+    replace(files / "rules.toml", rules(RULES | {"alice": ["another"]}))
 
 
 WAYS: dict[str, tuple[str, Callable[[Path], None], tuple[str, ...]]] = {
@@ -134,6 +141,6 @@ def may_read(node: Node, token: str) -> bool:
 def test_a_broken_rule_file_changes_nothing(node: Node, files: Path) -> None:
     """It is logged with its line, and what it said before stays in force."""
     with node.expect_log(r"rule_file .*line:3: `actions`"):
-        (files / "rules.toml").write_text('[[rule]]\nprincipal = "bob"\nactions = 7\n')
+        replace(files / "rules.toml", '[[rule]]\nprincipal = "bob"\nactions = 7\n')
     assert may_read(node, ALICE)
     restore(files)
