@@ -14,11 +14,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flightcache_cache::{
     Chunk, ChunkSource, DiskSettings, DiskStore, DiskTier, Error, FetchRequest, MemoryBudget,
-    MemorySettings, MemoryTier, Meter, Part, Result,
+    MemorySettings, MemoryTier, Meter, Result,
 };
-use flightcache_connectors::{
-    FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores, estimate_bytes, stored_bytes,
-};
+use flightcache_connectors::{FooterOrigin, Footers, OriginCounters, ParquetOrigin, Stores};
 use object_store::ObjectStore;
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -107,7 +105,7 @@ impl Stack {
         };
         let budget = MemoryBudget::new(config.cache.memory, config.cache.fill_headroom());
         let sized = Arc::clone(&footers);
-        let estimate = Arc::new(move |request: &FetchRequest| filled_bytes(&sized, request));
+        let estimate = Arc::new(move |request: &FetchRequest| sized.filled_bytes(request));
         let fills: Arc<dyn ChunkSource> = Arc::new(fills);
         let memory = MemoryTier::new(fills, settings, budget, estimate);
         Ok(Self { memory, disk, footers, stores, origin })
@@ -129,22 +127,6 @@ async fn open_disk(config: &Config) -> Result<Option<DiskStore>> {
 fn observer(latency: &Latency) -> Arc<dyn Fn(std::time::Duration) + Send + Sync> {
     let latency = latency.clone();
     Arc::new(move |elapsed| latency.observe(elapsed))
-}
-
-/// What a fill will read and decode to, from the footer; the object's size where that is not at
-/// hand.
-fn filled_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
-    let Some(footer) = footers.peek(&request.object) else { return request.object.size };
-    request
-        .parts
-        .iter()
-        .map(|part| match *part {
-            Part::Column { row_group, column } => estimate_bytes(&footer, row_group, &[column])
-                .saturating_add(stored_bytes(&footer, row_group, &[column])),
-            Part::Footer => footer.bytes as u64,
-            Part::Range { start, end } => end.saturating_sub(start),
-        })
-        .fold(0, u64::saturating_add)
 }
 
 /// A source whose work runs on another runtime than its callers', and ends with the caller: who

@@ -13,7 +13,7 @@ use futures::{
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 
-use super::{Footer, parse};
+use super::{Footer, estimate_bytes, parse, stored_bytes};
 use crate::{Stores, cpu::Cpu};
 
 type Load = Shared<BoxFuture<'static, Result<Arc<Footer>>>>;
@@ -66,6 +66,19 @@ impl Footers {
     /// The footer of `object` if it is kept; loads nothing.
     pub fn peek(&self, object: &Arc<ObjectId>) -> Option<Arc<Footer>> {
         self.parsed.get(object)
+    }
+
+    /// Bytes that filling `request` reads and decodes to, from the footer; the object's size where
+    /// that is not at hand.
+    pub fn filled_bytes(&self, request: &FetchRequest) -> u64 {
+        let Some(footer) = self.peek(&request.object) else { return request.object.size };
+        let bytes = |part: &Part| match *part {
+            Part::Column { row_group, column } => estimate_bytes(&footer, row_group, &[column])
+                .saturating_add(stored_bytes(&footer, row_group, &[column])),
+            Part::Footer => footer.bytes as u64,
+            Part::Range { start, end } => end.saturating_sub(start),
+        };
+        request.parts.iter().map(bytes).fold(0, u64::saturating_add)
     }
 
     /// Bytes of memory that kept footers hold.

@@ -161,6 +161,27 @@ pub struct DatasetArgs {
     pub(super) connection: ConnectionArgs,
 }
 
+/// How many rows are written, and how.
+#[derive(Debug, Args)]
+pub struct RowsArgs {
+    /// Rows at most; a table shows 100 unless this says more
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// What is written [default: by the name of the output file, else table]
+    #[arg(long)]
+    format: Option<Format>,
+    /// File to write, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl RowsArgs {
+    /// The format asked for, or the one that the output file's name tells.
+    pub fn format(&self) -> Format {
+        self.format.or_else(|| Format::of_file(self.output.as_deref()?)).unwrap_or(Format::Table)
+    }
+}
+
 /// Arguments of `scan`.
 #[derive(Debug, Args)]
 pub struct ScanArgs {
@@ -172,24 +193,11 @@ pub struct ScanArgs {
     /// SQL boolean expression; rows for which it is not true are left out
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Rows at most; a table shows 100 unless this says more
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// What is written [default: by the name of the output file, else table]
-    #[arg(long)]
-    format: Option<Format>,
-    /// File to write, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// How they are written.
+    #[command(flatten)]
+    pub rows: RowsArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
-}
-
-impl ScanArgs {
-    /// The format asked for, or the one that the output file's name tells.
-    pub fn format(&self) -> Format {
-        self.format.or_else(|| Format::of_file(self.output.as_deref()?)).unwrap_or(Format::Table)
-    }
 }
 
 /// Arguments of `sql`.
@@ -197,24 +205,11 @@ impl ScanArgs {
 pub struct SqlArgs {
     /// The query; `-` reads it from standard input
     pub query: String,
-    /// Rows at most; a table shows 100 unless this says more
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// What is written [default: by the name of the output file, else table]
-    #[arg(long)]
-    format: Option<Format>,
-    /// File to write, whole or not at all [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// How they are written.
+    #[command(flatten)]
+    pub rows: RowsArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
-}
-
-impl SqlArgs {
-    /// As [`ScanArgs::format`].
-    pub fn format(&self) -> Format {
-        self.format.or_else(|| Format::of_file(self.output.as_deref()?)).unwrap_or(Format::Table)
-    }
 }
 
 /// How rows are written.

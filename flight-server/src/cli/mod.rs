@@ -23,7 +23,7 @@ use flightcache_cache::{Error, ErrorKind, Result};
 
 pub use arguments::{
     ConfigArgs, ConfigCommand, ConnectionArgs, DatasetArgs, DemoArgs, Format, NodeArgs,
-    ReportFormat, ScanArgs, ServeArgs, SqlArgs, StatsArgs, TopArgs, WarmArgs,
+    ReportFormat, RowsArgs, ScanArgs, ServeArgs, SqlArgs, StatsArgs, TopArgs, WarmArgs,
 };
 pub use output::Output;
 
@@ -130,12 +130,13 @@ fn parse_from<A: Into<OsString> + Clone>(
     terminal: bool,
 ) -> std::result::Result<Cli, clap::Error> {
     let cli = Cli::try_parse_from(arguments)?;
-    let to_stdout = match &cli.command {
-        Command::Client(ClientCommand::Scan(scan)) if scan.output.is_none() => Some(scan.format()),
-        Command::Client(ClientCommand::Sql(sql)) if sql.output.is_none() => Some(sql.format()),
+    let rows = match &cli.command {
+        Command::Client(ClientCommand::Scan(scan)) => Some(&scan.rows),
+        Command::Client(ClientCommand::Sql(sql)) => Some(&sql.rows),
         _ => None,
     };
-    if terminal && to_stdout.is_some_and(Format::is_binary) {
+    let binary = rows.is_some_and(|rows| rows.output.is_none() && rows.format().is_binary());
+    if terminal && binary {
         let message = "a binary format does not go to a terminal; give --output FILE or a pipe";
         return Err(Cli::command().error(UsageError::ArgumentConflict, message));
     }

@@ -5,7 +5,12 @@ use std::path::Path;
 use flightcache_cache::{Error, Result};
 use futures::TryStreamExt;
 
-use super::{arguments::Format, destination::Destination, format::sink, output::Output};
+use super::{
+    arguments::{Format, RowsArgs},
+    destination::Destination,
+    format::sink,
+    output::Output,
+};
 use crate::client::{Client, Plan};
 
 /// Rows of a table, which holds them all at once, unless `--limit` says otherwise.
@@ -17,13 +22,17 @@ const PARALLEL: usize = 4;
 /// How rows are written, how many, and where to.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
-    pub(super) format: Format,
-    pub(super) limit: Option<u64>,
+    format: Format,
+    limit: Option<u64>,
     /// A file; else standard output.
-    pub(super) file: Option<&'a Path>,
+    file: Option<&'a Path>,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    pub(super) fn of(args: &'a RowsArgs) -> Self {
+        Self { format: args.format(), limit: args.limit, file: args.output.as_deref() }
+    }
+
     fn is_shortened(self) -> bool {
         self.format == Format::Table && self.limit.is_none()
     }

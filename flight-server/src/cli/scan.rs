@@ -7,7 +7,7 @@ use super::{arguments::ScanArgs, output::Output, rows::Rows};
 use crate::client::Client;
 
 pub(super) async fn run(args: &ScanArgs, client: &Client, output: &mut Output) -> Result<()> {
-    let rows = Rows { format: args.format(), limit: args.limit, file: args.output.as_deref() };
+    let rows = Rows::of(&args.rows);
     let command = ScanCommand {
         columns: args.columns.clone(),
         filter: args.filter.clone(),

@@ -12,7 +12,7 @@ const MAX_QUERY_BYTES: u64 = 2 << 20;
 
 pub(super) async fn run(args: &SqlArgs, client: &Client, output: &mut Output) -> Result<()> {
     let query = if args.query == "-" { from_stdin()? } else { args.query.clone() };
-    let rows = Rows { format: args.format(), limit: args.limit, file: args.output.as_deref() };
+    let rows = Rows::of(&args.rows);
     rows.write(client.plan_sql(&query), client, output).await
 }
 

@@ -169,7 +169,7 @@ fn the_name_of_the_file_tells_the_format() {
     ] {
         let command = parse_words(line, true).unwrap().command;
         let Command::Client(ClientCommand::Scan(scan)) = command else { panic!() };
-        assert_eq!(scan.format(), format, "{line}");
+        assert_eq!(scan.rows.format(), format, "{line}");
     }
 }
 

@@ -8,11 +8,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use datafusion::{execution::SessionStateBuilder, object_store::ObjectStore};
 use flightcache_cache::{
     ChunkSource, DiskSettings, DiskSnapshot, DiskStore, DiskTier, FetchRequest, MemoryBudget,
-    MemorySettings, MemorySnapshot, MemoryTier, Part, Result,
+    MemorySettings, MemorySnapshot, MemoryTier, Result,
 };
 use flightcache_connectors::{
     Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
-    estimate_bytes,
 };
 use tokio::runtime::Handle;
 
@@ -81,7 +80,7 @@ impl EmbeddedCache {
             fill_timeout: TIMEOUT,
         };
         let sized = Arc::clone(&footers);
-        let estimate = Arc::new(move |request: &FetchRequest| filled_bytes(&sized, request));
+        let estimate = Arc::new(move |request: &FetchRequest| sized.filled_bytes(request));
         let headroom = (settings.memory_bytes / 4).max(LEAST_HEADROOM_BYTES);
         let budget = MemoryBudget::new(settings.memory_bytes, headroom);
         let memory = MemoryTier::new(behind_disk(Arc::new(parquet)), limits, budget, estimate);
@@ -152,14 +151,3 @@ const LEAST_HEADROOM_BYTES: u64 = 512 << 20;
 const MAX_FILLS: usize = 64;
 /// How long a fill may wait, and how long it may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// What a fill decodes to, from the footer; the object's size where that is not at hand.
-fn filled_bytes(footers: &Footers, request: &FetchRequest) -> u64 {
-    let Some(footer) = footers.peek(&request.object) else { return request.object.size };
-    let bytes = |part: &Part| match *part {
-        Part::Column { row_group, column } => estimate_bytes(&footer, row_group, &[column]),
-        Part::Footer => footer.bytes as u64,
-        Part::Range { start, end } => end.saturating_sub(start),
-    };
-    request.parts.iter().map(bytes).fold(0, u64::saturating_add)
-}

@@ -276,7 +276,7 @@ impl Iterator for FragmentBatches {
 }
 
 /// Bytes of the rows of `batch`, without what its buffers hold beside them.
-fn data_bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn data_bytes(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

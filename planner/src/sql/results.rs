@@ -10,6 +10,8 @@ use arrow::{
 use datafusion::{error::Result, execution::SendableRecordBatchStream};
 use futures::{Stream, StreamExt, stream};
 
+use crate::source::fragment::data_bytes;
+
 /// Bytes of a batch above which it is sent as it is; smaller ones are put together.
 const TARGET_BATCH_BYTES: usize = 1 << 20;
 
@@ -119,13 +121,4 @@ fn plain_array(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
         return Ok(Arc::clone(column));
     }
     Ok(cast(column, field.data_type())?)
-}
-
-/// Bytes of the rows of `batch`, without what its buffers hold beside them.
-fn data_bytes(batch: &RecordBatch) -> usize {
-    let bytes = |array: &ArrayRef| {
-        let size = array.to_data().get_slice_memory_size();
-        size.unwrap_or_else(|_| array.get_array_memory_size())
-    };
-    batch.columns().iter().map(bytes).sum()
 }
