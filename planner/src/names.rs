@@ -2,11 +2,17 @@
 
 const NEAR_NAMES: usize = 3;
 const NEAR_ENOUGH: f64 = 0.6;
+/// Of the longer name's letters, the share that must be right: a path is near to nothing, however
+/// many of its letters a short name has.
+const SHARED_ENOUGH: f64 = 0.4;
 
 /// `": did you mean \`a\`, \`b\`?"` for the names nearest to `name`, or nothing if none is near.
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let wanted = name.to_lowercase();
     let mut scored: Vec<(f64, &str)> = known
+        .filter(|known| {
+            strsim::normalized_levenshtein(&wanted, &known.to_lowercase()) >= SHARED_ENOUGH
+        })
         .map(|known| (strsim::jaro_winkler(&wanted, &known.to_lowercase()), known))
         .filter(|(score, _)| *score >= NEAR_ENOUGH)
         .collect();
@@ -27,5 +33,6 @@ mod tests {
         assert!(hint.starts_with(": did you mean `l_shipdate`"), "{hint}");
         assert!(!hint.contains("zzz"));
         assert_eq!(near("qqq", known.into_iter()), "");
+        assert_eq!(near("/etc/passwd", ["trips", "parts"].into_iter()), "");
     }
 }
