@@ -9,14 +9,11 @@ use datafusion::{
     common::{Statistics, stats::Precision},
     datasource::{
         listing::PartitionedFile,
-        physical_plan::{
-            FileGroup, FileScanConfigBuilder,
-            parquet::{metadata::ordering_from_parquet_metadata, transform_schema_to_view},
-        },
+        physical_plan::{FileGroup, FileScanConfigBuilder, parquet::transform_schema_to_view},
         source::DataSourceExec,
         table_schema::TableSchema,
     },
-    error::Result,
+    error::{DataFusionError, Result},
     execution::object_store::ObjectStoreUrl,
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_expr::LexOrdering,
@@ -24,14 +21,14 @@ use datafusion::{
 };
 use datafusion_datasource::compute_all_files_statistics;
 use flightcache_protocol::TicketSplit;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{STORE, results};
 use crate::{
     error::external,
     scan::partitioned_file,
     source::{CachedSource, ScanContext, opener::FileSplit},
-    table::statistics,
-    table::{DatasetTable, TableObject},
+    table::{DatasetTable, FOOTERS_AT_ONCE, TableObject, statistics},
 };
 
 /// Objects of a table up to which bounds of columns are gathered for planning; of more, rows alone.
@@ -79,12 +76,17 @@ impl CachedTable {
         let bounds = self.table.objects.len() <= MAX_WITH_BOUNDS;
         let mut files = Vec::with_capacity(self.table.objects.len());
         let mut orderings: Option<Option<LexOrdering>> = None;
-        for object in &self.table.objects {
-            let (statistics, ordering) = if bounds {
+        let objects = self.table.objects.iter().map(|object| async move {
+            let known = if bounds {
                 self.known(object).await?
             } else {
                 (rows_alone(object, self.schema.file_schema()), None)
             };
+            Ok::<_, DataFusionError>((object, known))
+        });
+        let mut looked_at =
+            stream::iter(objects.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE).boxed();
+        while let Some((object, (statistics, ordering))) = looked_at.try_next().await? {
             orderings = Some(match orderings {
                 None => ordering.clone(),
                 Some(common) if common == ordering => common,
@@ -100,8 +102,7 @@ impl CachedTable {
     async fn known(&self, object: &TableObject) -> Result<(Statistics, Option<LexOrdering>)> {
         let footer = self.context.footers.get(&object.object.id).await.map_err(external)?;
         let statistics = statistics::of_file(&footer, self.schema.file_schema());
-        let ordering = ordering_from_parquet_metadata(&footer.metadata, self.schema.file_schema())?;
-        Ok((statistics, ordering))
+        Ok((statistics, statistics::declared_order(&footer, self.schema.file_schema())))
     }
 }
 

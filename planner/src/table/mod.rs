@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::{table::partition::Partitions, table::schema::SchemaUnion};
 
 /// Footers read at a time while a table is built.
-const FOOTERS_AT_ONCE: usize = 64;
+pub(crate) const FOOTERS_AT_ONCE: usize = 64;
 
 /// A dataset at one snapshot.
 #[derive(Debug)]

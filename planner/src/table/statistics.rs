@@ -2,10 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::{
+    array::{Array, make_comparator},
+    compute::SortOptions,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
 use datafusion::{
     common::{ColumnStatistics, Statistics, stats::Precision},
-    datasource::physical_plan::parquet::{metadata::DFParquetMetadata, transform_schema_to_view},
+    datasource::physical_plan::parquet::{
+        metadata::{DFParquetMetadata, ordering_from_parquet_metadata},
+        transform_schema_to_view,
+    },
+    parquet::{
+        arrow::arrow_reader::statistics::StatisticsConverter, file::metadata::RowGroupMetaData,
+    },
+    physical_expr::{LexOrdering, expressions::Column},
     scalar::ScalarValue,
 };
 use flightcache_cache::guarded;
@@ -68,4 +79,51 @@ fn as_type(mut column: ColumnStatistics, data_type: &DataType) -> ColumnStatisti
     column.max_value = cast(column.max_value);
     column.sum_value = Precision::Absent;
     column
+}
+
+/// The order of the rows of a file, if it declares one and its statistics do not leave it open.
+///
+/// Parquet declares the order of each row group by itself; DataFusion takes that of the first for the
+/// file's. Here all must declare the same, and each must begin after the one before ends.
+pub(crate) fn declared_order(footer: &Footer, columns: &SchemaRef) -> Option<LexOrdering> {
+    // A broken file may name columns that it does not have.
+    let order = guarded(|| ordering_from_parquet_metadata(&footer.metadata, columns));
+    let order = order?.ok()??;
+    let mut groups = footer.metadata.row_groups().iter();
+    let first = groups.next()?.sorting_columns()?;
+    if groups.next().is_none() {
+        return Some(order);
+    }
+    let same = |group: &RowGroupMetaData| group.sorting_columns() == Some(first);
+    let by = order.first().expr.downcast_ref::<Column>()?;
+    let follow = guarded(|| follow_each_other(footer, by.name(), order.first().options.descending));
+    (footer.metadata.row_groups().iter().all(same) && follow?).then_some(order)
+}
+
+/// Whether, by the bounds of column `name`, every row group lies wholly after the one before.
+fn follow_each_other(footer: &Footer, name: &str, descending: bool) -> bool {
+    let schema = footer.metadata.file_metadata().schema_descr();
+    let groups = footer.metadata.row_groups();
+    let bounds = || {
+        let column = StatisticsConverter::try_new(name, &footer.schema, schema).ok()?;
+        let nulls = column.row_group_null_counts(groups).ok()?;
+        // Where nulls and NaN stand is not told by bounds.
+        let kind = footer.schema.field_with_name(name).ok()?.data_type();
+        if nulls.null_count() > 0 || nulls.iter().flatten().any(|count| count > 0) {
+            return None;
+        }
+        let (lowest, highest) =
+            (column.row_group_mins(groups).ok()?, column.row_group_maxes(groups).ok()?);
+        let known = lowest.null_count() == 0 && highest.null_count() == 0;
+        (known && !kind.is_floating()).then_some((lowest, highest))
+    };
+    let Some((lowest, highest)) = bounds() else { return false };
+    let Ok(compare) = make_comparator(&highest, &lowest, SortOptions::default()) else {
+        return false;
+    };
+    (1..groups.len()).all(|next| {
+        // The higher bound of the lower row group against the lower bound of the higher one.
+        let (below, above) = if descending { (next, next - 1) } else { (next - 1, next) };
+        compare(below, above).is_lt()
+    })
 }

@@ -13,7 +13,10 @@ use datafusion::{
         listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl},
     },
     object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path},
-    parquet::{arrow::ArrowWriter, file::properties::WriterProperties},
+    parquet::{
+        arrow::ArrowWriter,
+        file::{metadata::SortingColumn, properties::WriterProperties},
+    },
     prelude::{SessionConfig, SessionContext},
 };
 use flightcache_cache::{ChunkSource, Result};
@@ -57,7 +60,19 @@ impl Harness {
 
     /// Writes `batch` to `data/PATH` in row groups of `rows`.
     pub(crate) async fn write(&self, path: &str, batch: &RecordBatch, rows: usize) {
+        self.write_sorted(path, batch, rows, None).await;
+    }
+
+    /// The same, each row group declared to be in an order.
+    pub(crate) async fn write_sorted(
+        &self,
+        path: &str,
+        batch: &RecordBatch,
+        rows: usize,
+        by: Option<Vec<SortingColumn>>,
+    ) {
         let properties = WriterProperties::builder()
+            .set_sorting_columns(by)
             .set_max_row_group_row_count(Some(rows))
             .set_data_page_row_count_limit(10)
             .set_write_batch_size(10)

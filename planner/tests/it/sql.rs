@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray},
-    datatypes::DataType,
+    array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Int64Type},
 };
+use datafusion::parquet::file::metadata::SortingColumn;
 use flightcache_cache::ErrorKind;
 use futures::TryStreamExt;
 
@@ -59,6 +60,43 @@ async fn queries_answer_what_datafusion_answers_over_the_files() {
         let found = harness.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         assert_rows(sql, &found, &harness.direct(sql).await);
     }
+}
+
+/// Parquet declares the order of a row group; DataFusion takes the first one's for the file's.
+#[tokio::test]
+async fn row_groups_that_are_sorted_do_not_make_a_sorted_file() {
+    let number = |column_idx, descending| {
+        Some(vec![SortingColumn { column_idx, descending, nulls_first: false }])
+    };
+    let ids = |ids: &[i64]| {
+        let ids: Int64Array = ids.iter().copied().collect();
+        RecordBatch::try_from_iter([("id", Arc::new(ids) as ArrayRef)]).unwrap()
+    };
+    for (name, rows, by, sorts) in [
+        ("overlapping", [1, 5, 9, 2, 6, 7], number(0, false), true),
+        ("touching", [1, 2, 3, 3, 4, 5], number(0, false), true),
+        ("in order", [1, 2, 3, 4, 5, 6], number(0, false), false),
+        ("not in that order", [6, 5, 4, 3, 2, 1], number(0, true), true),
+        ("of no such column", [1, 2, 3, 4, 5, 6], number(7, false), true),
+    ] {
+        let harness = Harness::new();
+        harness.write_sorted("a.parquet", &ids(&rows), 3, by).await;
+        let sql = "SELECT id FROM data ORDER BY id";
+        let query = harness.prepare(sql).await.unwrap().execute().await.unwrap();
+        let batches: Vec<_> = query.batches.try_collect().await.unwrap();
+        let column =
+            |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let found: Vec<i64> = batches.iter().flat_map(column).collect();
+        let mut expected = rows.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{name}");
+        let plan = harness.query(&format!("EXPLAIN {sql}")).await.unwrap().join("\n");
+        assert_eq!(plan.contains("SortExec"), sorts, "{name}: {plan}");
+    }
+    let harness = Harness::new();
+    harness.write_sorted("a.parquet", &ids(&[6, 5, 4, 3, 2, 1]), 3, number(0, true)).await;
+    let plan = harness.query("EXPLAIN SELECT id FROM data ORDER BY id DESC").await.unwrap();
+    assert!(!plan.join("\n").contains("SortExec"), "{plan:?}");
 }
 
 /// DataFusion over the files loses rows here: it prunes row groups by bounds that leave NaN out.
