@@ -10,6 +10,7 @@ mod cache;
 mod check;
 mod depth;
 mod estimate;
+mod legacy;
 mod origin;
 pub(crate) mod parse;
 mod plain;

@@ -16,6 +16,7 @@ use super::{
     Footer,
     check::check,
     depth::{MAX_DEPTH, is_too_deep},
+    legacy::without_legacy_bounds,
     plain::plain_schema,
 };
 
@@ -97,8 +98,8 @@ pub(crate) fn parse(object: &Arc<ObjectId>, tail: Bytes, max_bytes: u64) -> Resu
     let indexed = parse_metadata(object, &tail, PageIndexPolicy::Optional);
     let metadata = indexed.or_else(|_| parse_metadata(object, &tail, PageIndexPolicy::Skip))?;
     check(&metadata, object, max_bytes)?;
-    let metadata = Arc::new(with_rows(metadata));
     let broken = |error| broken(object, &error);
+    let metadata = Arc::new(without_legacy_bounds(with_rows(metadata)).map_err(broken)?);
     let decoded = without_indexes(&metadata);
     let reader = ArrowReaderMetadata::try_new(Arc::clone(&decoded), ArrowReaderOptions::new());
     let mut reader = reader.map_err(broken)?;

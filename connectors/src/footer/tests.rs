@@ -6,13 +6,15 @@ use arrow::{
 };
 use flightcache_cache::{Chunk, ChunkSource, ErrorKind, FetchRequest, Part};
 use parquet::{
-    basic::Compression,
+    basic::{Compression, Type},
+    data_type::ByteArray,
     file::{
         metadata::{
-            ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataWriter,
-            RowGroupMetaData,
+            ColumnChunkMetaData, FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader,
+            ParquetMetaDataWriter, RowGroupMetaData,
         },
         properties::WriterProperties,
+        statistics::Statistics,
     },
 };
 use tokio::runtime::Handle;
@@ -104,6 +106,54 @@ async fn views_come_back_plain() {
     let chunks = world.origin.fetch(&FetchRequest::columns(id, 0, &[0])).await.unwrap();
     let expected: ArrayRef = Arc::new(StringArray::from(vec!["a", "longer than twelve bytes"]));
     assert_eq!(chunks[0].as_column().unwrap().pieces(), [expected]);
+}
+
+/// A file with the statistics of an old writer: both bounds in the fields that were compared as
+/// signed bytes.
+fn of_an_old_writer(file: &Bytes) -> Bytes {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file).unwrap();
+    let data_end = metadata.row_group(0).columns().iter().map(|column| {
+        let (start, length) = column.byte_range();
+        start + length
+    });
+    let data_end = data_end.max().unwrap() as usize;
+    let mut builder = metadata.into_builder();
+    let groups = builder.take_row_groups().into_iter().map(|group| {
+        let columns = group.columns().iter().map(|column| {
+            let statistics = match column.column_type() {
+                Type::BYTE_ARRAY => {
+                    let (low, high) = (ByteArray::from("é"), ByteArray::from("b"));
+                    Statistics::byte_array(Some(low), Some(high), None, Some(0), true)
+                }
+                _ => Statistics::int64(Some(1), Some(3), None, Some(0), true),
+            };
+            column.clone().into_builder().set_statistics(statistics).build().unwrap()
+        });
+        let columns = columns.collect();
+        group.into_builder().set_column_metadata(columns).build().unwrap()
+    });
+    let groups = groups.collect();
+    let metadata =
+        builder.set_row_groups(groups).set_column_index(None).set_offset_index(None).build();
+    let mut bytes = file[..data_end].to_vec();
+    ParquetMetaDataWriter::new(&mut bytes, &metadata).finish().unwrap();
+    bytes.into()
+}
+
+#[tokio::test]
+async fn bounds_in_another_order_than_the_columns_are_not_taken() {
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["b", "a", "é"]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 3, 2]));
+    let file = of_an_old_writer(&parquet(vec![("s", text), ("n", numbers)], 3));
+    let kept = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+    assert!(kept.row_group(0).column(0).statistics().unwrap().is_min_max_deprecated());
+    let world = World::new(impatient());
+    let id = world.object("t", file).await;
+    let footer = world.footers.get(&id).await.unwrap();
+    let group = footer.metadata.row_group(0);
+    assert_eq!(group.column(0).statistics(), None, "`b` would be above `é`");
+    assert!(group.column(1).statistics().is_some(), "signed numbers are in one order");
+    assert_eq!(world.origin.fetch(&FetchRequest::columns(id, 0, &[0, 1])).await.unwrap().len(), 2);
 }
 
 async fn refused(world: &World, bytes: impl Into<Bytes>, why: &str) {
