@@ -173,7 +173,7 @@ def test_unreadable_is_missing(node: Node, container: BlobContainer) -> None:
     """Nothing tells a dataset that must not be read from one that is not there."""
     with node.client(ALICE) as client, node.client(OPS) as ops:
         before = ops.stats()["origin"]
-        hidden, missing = "salaries", "salarier"
+        hidden, missing = "salaries", "salories"
         for ask in (
             client.info,
             lambda name: client.info(name, columns=["n"]),
