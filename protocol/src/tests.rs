@@ -1,6 +1,6 @@
 //! Properties of what clients send, over random values and the kept corpus of the fuzz targets.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use proptest::prelude::*;
 
@@ -40,10 +40,17 @@ fn commands() -> impl Strategy<Value = ScanCommand> {
     let text = || proptest::option::of(".{0,12}");
     let columns = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
     let rest = (columns, text(), text(), proptest::option::of(any::<u64>()), text());
-    (".{0,12}", any::<bool>(), rest).prop_map(|(name, by_url, rest)| {
+    let row_groups = proptest::option::of(proptest::collection::vec(any::<u32>(), 0..4));
+    (".{0,12}", any::<bool>(), rest, row_groups).prop_map(|(name, by_url, rest, row_groups)| {
         let (columns, filter, prune, limit, snapshot) = rest;
         let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
-        ScanCommand { dataset, url, columns, filter, prune, limit, snapshot }
+        // In any order, and none twice.
+        let row_groups = row_groups.map(|ordinals| {
+            let mut seen = HashSet::new();
+            ordinals.into_iter().filter(|ordinal| seen.insert(*ordinal)).collect()
+        });
+        let row_groups = row_groups.filter(|_| by_url);
+        ScanCommand { dataset, url, columns, filter, prune, limit, row_groups, snapshot }
     })
 }
 

@@ -1,6 +1,10 @@
 //! Opens one split: footer, pruning, chunks, batches.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -35,6 +39,19 @@ pub(crate) struct FileSplit {
     pub(crate) object: Arc<ObjectId>,
     /// The row groups to read, before pruning.
     pub(crate) row_groups: Range<u32>,
+    /// Of these only those named here, where some are.
+    pub(crate) only: Option<Arc<HashSet<u32>>>,
+}
+
+impl FileSplit {
+    /// `row_groups` of `object`.
+    pub(crate) fn new(object: Arc<ObjectId>, row_groups: Range<u32>) -> Self {
+        Self { object, row_groups, only: None }
+    }
+
+    fn names(&self, row_group: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&row_group))
+    }
 }
 
 /// Opens the files of one partition of a [`CachedSource`].
@@ -101,7 +118,9 @@ impl SplitScan {
 
         let known = dynamic.clone().map(snapshot_physical_expr).transpose()?;
         let hint = conjunction_opt(filter.iter().chain(&prune).chain(&known).cloned());
-        let range = |row_group: &u32| in_range(&footer, *row_group, file.range.as_ref());
+        let range = |row_group: &u32| {
+            split.names(*row_group) && in_range(&footer, *row_group, file.range.as_ref())
+        };
         let asked = prune::row_groups(&footer, None, split.row_groups.clone());
         let asked = asked.iter().filter(|row_group| range(row_group)).count();
         let mut kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
