@@ -37,7 +37,7 @@ test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
 	$(MAKE) --no-print-directory e2e
 
 e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
-	cargo build --workspace --locked --quiet
+	cargo build --workspace --bins --example remote --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
 lint: rust .venv/ready ## formatting, clippy, ruff; `cargo test` adds the tidy test

@@ -10,6 +10,7 @@ pub(crate) struct ScanMetrics {
     misses: Count,
     joined: Count,
     disk_hits: Count,
+    remote_chunks: Count,
     origin_requests: Count,
     origin_bytes: Count,
     row_groups_pruned: Count,
@@ -24,6 +25,7 @@ impl ScanMetrics {
             misses: count("cache_misses"),
             joined: count("cache_joined"),
             disk_hits: count("disk_hits"),
+            remote_chunks: count("remote_chunks"),
             origin_requests: count("origin_requests"),
             origin_bytes: count("origin_bytes"),
             row_groups_pruned: count("row_groups_pruned"),
@@ -38,6 +40,7 @@ impl ScanMetrics {
         add(&self.misses, tallied.misses);
         add(&self.joined, tallied.joined);
         add(&self.disk_hits, tallied.disk_hits);
+        add(&self.remote_chunks, tallied.remote);
         add(&self.origin_requests, tallied.origin_requests);
         add(&self.origin_bytes, tallied.origin_bytes);
     }

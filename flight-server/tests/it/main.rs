@@ -1,0 +1,4 @@
+//! A node in this process and those who read through it.
+
+mod harness;
+mod remote;
