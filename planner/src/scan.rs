@@ -34,6 +34,7 @@ use crate::{
     predicate::PredicateParser,
     source::adapt::FileAdapter,
     source::ahead::LookAhead,
+    source::late::Selectivities,
     source::opener::{FileSplit, columns_of},
     source::prune,
     source::{CachedSource, ScanContext},
@@ -53,6 +54,7 @@ pub struct Planner {
     context: ScanContext,
     parser: PredicateParser,
     tables: Tables,
+    selectivities: Selectivities,
     session: Session,
 }
 
@@ -115,6 +117,7 @@ impl Planner {
             context: ScanContext { chunks, footers, ahead: LookAhead::new(ahead_bytes) },
             parser: PredicateParser::new(),
             tables: Tables::default(),
+            selectivities: Selectivities::default(),
             session: Session(SessionContext::new_with_config(config).task_ctx()),
         }
     }
@@ -196,7 +199,7 @@ impl Planner {
             None => file,
         };
         let files = files.into_iter().map(only).collect();
-        let plan = self.scan_plan(table, &scan, files, limit)?;
+        let plan = self.scan_plan(table, (&scan, command.filter.as_deref()), files, limit)?;
         let batches = execute_stream(plan, Arc::clone(&self.session.0))
             .map_err(|error| from_datafusion(&error))?
             .map(|batch| batch.map_err(|error| from_datafusion(&error)));
@@ -250,7 +253,7 @@ impl Planner {
     fn scan_plan(
         &self,
         table: &DatasetTable,
-        scan: &Scan,
+        (scan, filter): (&Scan, Option<&str>),
         files: Vec<PartitionedFile>,
         limit: Option<u64>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -258,6 +261,10 @@ impl Planner {
             .with_filter(scan.filter.clone(), scan.filter_rows)
             .with_prune(scan.prune.clone())
             .with_row_ranges();
+        let source = match filter {
+            Some(filter) => source.with_selectivity(self.selectivities.of(table, filter)),
+            None => source,
+        };
         // The URL names a store that is always registered and never read: chunks come from the cache.
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))

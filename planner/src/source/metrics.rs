@@ -14,6 +14,7 @@ pub(crate) struct ScanMetrics {
     origin_requests: Count,
     origin_bytes: Count,
     row_groups_pruned: Count,
+    payloads_spared: Count,
     rows_filtered: Count,
 }
 
@@ -29,6 +30,7 @@ impl ScanMetrics {
             origin_requests: count("origin_requests"),
             origin_bytes: count("origin_bytes"),
             row_groups_pruned: count("row_groups_pruned"),
+            payloads_spared: count("payloads_spared"),
             rows_filtered: count("rows_filtered"),
         }
     }
@@ -48,6 +50,11 @@ impl ScanMetrics {
     /// Notes row groups that cannot hold a matching row.
     pub(crate) fn pruned(&self, row_groups: usize) {
         self.row_groups_pruned.add(row_groups);
+    }
+
+    /// Notes a row group of which no row passed, so that columns of the output alone were not fetched.
+    pub(crate) fn payload_spared(&self) {
+        self.payloads_spared.add(1);
     }
 
     /// Notes rows that do not match.
