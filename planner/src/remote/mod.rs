@@ -121,7 +121,7 @@ impl<S: ChunkSource> RemoteSource<S> {
     }
 
     /// The chunks of `request` from the node; `None` if it does not give all of them.
-    async fn from_node(&self, request: &FetchRequest) -> Option<Vec<Chunk>> {
+    async fn ask(&self, request: &FetchRequest) -> Option<Vec<Chunk>> {
         let object = &request.object;
         let url = url_of(object)?;
         if request.parts.is_empty() || !self.gatherer.may_have(object) {
@@ -161,7 +161,7 @@ impl<S: ChunkSource> RemoteSource<S> {
 #[async_trait]
 impl<S: ChunkSource> ChunkSource for RemoteSource<S> {
     async fn fetch(&self, request: &FetchRequest) -> Result<Vec<Chunk>> {
-        if let Some(chunks) = self.from_node(request).await {
+        if let Some(chunks) = self.ask(request).await {
             return Ok(chunks);
         }
         add(&self.counters.fallbacks, request.parts.len());

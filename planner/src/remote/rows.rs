@@ -3,6 +3,8 @@
 //! Everything is checked that makes a chunk what the origin would decode: its type, and that its
 //! batches cover its row group from the first row to the last.
 
+use std::sync::Arc;
+
 use arrow::{
     array::{Array, ArrayRef, RecordBatch},
     compute::concat,
@@ -90,7 +92,7 @@ impl RowGroup {
             let length = (PIECE_ROWS - at).min(batch.num_rows() - done);
             let part = batch.slice(done, length);
             for ((_, pending), array) in self.columns.iter_mut().zip(part.columns()) {
-                pending.push(array.clone());
+                pending.push(Arc::clone(array));
             }
             done += length;
             self.rows += length as u64;
@@ -141,8 +143,6 @@ fn compact(parts: &[ArrayRef]) -> Result<ArrayRef> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::{
         array::{AsArray, Int64Array},
         datatypes::{DataType, Field, Int64Type},
@@ -212,10 +212,11 @@ mod tests {
     #[test]
     fn other_columns_and_types_are_told() {
         let own = [field("n", DataType::Int64), field("w", DataType::Utf8)];
+        let [number, word] = [0, 1].map(|at| Arc::clone(&own[at]));
         for (sent, told) in [
             (vec![field("n", DataType::Int64)], "1 columns instead of 2"),
-            (vec![own[1].clone(), own[0].clone()], "`w`"),
-            (vec![own[0].clone(), field("w", DataType::LargeUtf8)], "`w` as LargeUtf8"),
+            (vec![word, Arc::clone(&number)], "`w`"),
+            (vec![number, field("w", DataType::LargeUtf8)], "`w` as LargeUtf8"),
         ] {
             let error = check(&Schema::new(sent), &own).unwrap_err();
             assert!(error.message().contains(told), "{error}");

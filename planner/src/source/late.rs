@@ -143,7 +143,7 @@ mod tests {
             (&[(3, true, Missed), (2, false, Missed)], u64::MAX, false),
             (&[(8, false, Held)], LARGE, false),
             (&[(3, false, Held), (3, false, Missed), (50, false, Spared)], LARGE, true),
-            (&[(4, false, Missed), (60, false, Spared), (30, true, Missed)], LARGE, false),
+            (&[(4, false, Missed), (60, false, Spared), (45, true, Missed)], LARGE, false),
             (&[(4, false, Missed), (60, false, Spared), (30, true, Held)], LARGE, false),
         ] {
             assert_eq!(after(seen).is_late(bytes), late, "{seen:?}, {bytes} bytes");
