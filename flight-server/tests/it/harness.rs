@@ -8,7 +8,7 @@ use flightcache_connectors::{
     Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
 };
 use flightcache_flight_server::{
-    config::{Config, DatasetConfig, DatasetFormat},
+    config::{AuthConfig, Config, DatasetConfig, DatasetFormat},
     serve::{Embedded, Running, cpu_runtime, io_runtime},
 };
 use flightcache_planner::remote::{Connection, RemoteSettings, RemoteSource};
@@ -28,11 +28,21 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node that lists its dataset anew after `revalidate_after`.
+    /// A node that lists its dataset anew after `revalidate_after`, open to everybody.
     pub(crate) async fn start(
         store: &Arc<InMemory>,
         revalidate_after: Duration,
         cpu: &Handle,
+    ) -> Self {
+        Self::secured(store, revalidate_after, cpu, None).await
+    }
+
+    /// A node that lets in whom `auth` lets in.
+    pub(crate) async fn secured(
+        store: &Arc<InMemory>,
+        revalidate_after: Duration,
+        cpu: &Handle,
+        auth: Option<AuthConfig>,
     ) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config::default();
@@ -40,6 +50,7 @@ impl Node {
         config.server.admin_listen = any_port;
         config.server.drain_timeout = Duration::ZERO;
         config.cache.memory = 256 << 20;
+        config.auth = auth;
         config.datasets.push(DatasetConfig {
             name: "data".to_owned(),
             url: format!("{PREFIX}/data/"),

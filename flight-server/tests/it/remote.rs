@@ -11,7 +11,14 @@ use arrow::{
     datatypes::{ArrowPrimitiveType, DataType, Field, Float16Type, Int32Type, Int64Type},
 };
 use flightcache_cache::{ChunkSource, ErrorKind, FetchRequest, Part, Tally, contract};
-use flightcache_planner::{EmbeddedCache, EmbeddedSettings, remote::RemoteSnapshot};
+use flightcache_flight_server::{
+    auth::{Pattern, Rule},
+    config::AuthConfig,
+};
+use flightcache_planner::{
+    EmbeddedCache, EmbeddedSettings,
+    remote::{Connection, RemoteSettings, RemoteSnapshot},
+};
 use flightcache_protocol::ScanCommand;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use object_store::{ObjectStore, memory::InMemory};
@@ -263,9 +270,11 @@ fn a_node_that_does_not_answer_is_passed_by_and_left_alone() {
         let request = FetchRequest::columns(local.object("data/1.parquet").await, 0, &[0, 1]);
         // It takes connections and says nothing.
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut hangs = settings(&format!("grpc://{}", silent.local_addr().unwrap()));
-        hangs.answer_timeout = Duration::from_millis(100);
-        for settings in [hangs, settings("grpc://127.0.0.1:1")] {
+        let url = format!("grpc://{}", silent.local_addr().unwrap());
+        let soon = Duration::from_millis(100);
+        let hangs = RemoteSettings { answer_timeout: soon, ..settings(&url) };
+        let drags = RemoteSettings { answer_timeout: HOUR, read_timeout: soon, ..settings(&url) };
+        for settings in [hangs, drags, settings("grpc://127.0.0.1:1")] {
             let remote = local.remote(&settings);
             for _ in 0..20 {
                 compare(&remote, &local, &request).await;
@@ -277,7 +286,42 @@ fn a_node_that_does_not_answer_is_passed_by_and_left_alone() {
     });
 }
 
-fn embedded(remote: Option<flightcache_planner::remote::RemoteSettings>) -> EmbeddedSettings {
+#[test]
+fn a_node_that_knows_its_callers_serves_who_shows_a_token_that_may_read() {
+    on_runtimes(async |cpu| {
+        let store = store();
+        write(&store, "data/1.parquet", &numbers(0, 100), 100).await;
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        std::fs::write(&tokens, "ann ann-0123456789abcd\nbob bob-0123456789abcd\n").unwrap();
+        let rule = Rule {
+            principal: Pattern::parse("ann").unwrap(),
+            datasets: vec![Pattern::parse("data").unwrap()],
+            actions: false,
+        };
+        let (rules, token_file) = (vec![rule], Some(tokens));
+        let auth = AuthConfig { token_file, oidc: None, rules, rule_file: None };
+        let node = Node::secured(&store, HOUR, &cpu, Some(auth)).await;
+        let local = Local::new(&store);
+        let request = FetchRequest::columns(local.object("data/1.parquet").await, 0, &[0, 1]);
+        let url = format!("grpc://{}", node.running.flight);
+        for (token, expected) in [
+            (Some("ann-0123456789abcd"), (2, 0, 0, 0)),
+            // What he must not read does not exist for him.
+            (Some("bob-0123456789abcd"), (0, 2, 0, 1)),
+            (Some("eve-0123456789abcd"), (0, 2, 1, 0)),
+            (None, (0, 2, 1, 0)),
+        ] {
+            let connection = Connection::new(&url, token.map(str::to_owned)).unwrap();
+            let remote = local.remote(&RemoteSettings::new(connection));
+            compare(&remote, &local, &request).await;
+            assert_eq!(ways(remote.snapshot()), expected, "{token:?}");
+        }
+        node.stop().await;
+    });
+}
+
+fn embedded(remote: Option<RemoteSettings>) -> EmbeddedSettings {
     EmbeddedSettings { memory_bytes: 256 << 20, disk: None, decode_parallelism: 2, remote }
 }
 

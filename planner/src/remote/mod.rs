@@ -44,13 +44,15 @@ pub struct RemoteSettings {
     /// How long it may take to answer, and then between two messages; a node that has nothing yet
     /// reads from the object store within that time.
     pub answer_timeout: Duration,
+    /// How long it may take until all is there that one request asked for, however it answers.
+    pub read_timeout: Duration,
 }
 
 impl RemoteSettings {
-    /// The node behind `connection`: two seconds to connect, ten for an answer.
+    /// The node behind `connection`: two seconds to connect, ten for an answer, thirty for all.
     pub fn new(connection: Connection) -> Self {
-        let connect_timeout = Duration::from_secs(2);
-        Self { connection, connect_timeout, answer_timeout: Duration::from_secs(10) }
+        let [connect_timeout, answer_timeout, read_timeout] = [2, 10, 30].map(Duration::from_secs);
+        Self { connection, connect_timeout, answer_timeout, read_timeout }
     }
 }
 
@@ -61,7 +63,7 @@ pub struct RemoteSnapshot {
     pub requests: u64,
     /// Chunks that came from the node.
     pub chunks: u64,
-    /// Rows of these chunks.
+    /// Rows of the row groups that they are of.
     pub rows: u64,
     /// Chunks that came from the origin instead.
     pub fallbacks: u64,
@@ -138,11 +140,11 @@ impl<S: ChunkSource> RemoteSource<S> {
             let parts = columns.iter().map(|&column| Part::Column { row_group, column });
             found.extend(parts.zip(chunks?.into_iter().map(Chunk::Column)));
         }
-        let chunks: Option<Vec<_>> =
-            request.parts.iter().map(|part| found.get(part).cloned()).collect();
+        let groups = wanted.keys().filter_map(|&group| footer.row_group_rows().nth(group as usize));
+        add(&self.counters.rows, groups.sum::<u64>() as usize);
         add(&self.counters.chunks, found.len());
         request.tally.remote(found.len() as u64);
-        chunks
+        request.parts.iter().map(|part| found.get(part).cloned()).collect()
     }
 
     /// The columns of one row group.
@@ -151,10 +153,7 @@ impl<S: ChunkSource> RemoteSource<S> {
             let empty = |field| Column::try_new(field, Vec::new()).ok();
             return wanted.scan.fields.into_iter().map(empty).collect();
         }
-        let rows = wanted.expected.rows as usize;
-        let columns = self.gatherer.fetch(wanted).await?;
-        add(&self.counters.rows, rows);
-        Some(columns)
+        self.gatherer.fetch(wanted).await
     }
 }
 

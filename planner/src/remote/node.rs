@@ -41,6 +41,7 @@ pub(super) struct Node {
     client: NodeClient,
     url: String,
     answer_timeout: Duration,
+    read_timeout: Duration,
     breaker: Breaker,
     uncovered: Cache<Arc<ObjectId>, ()>,
     warned: Mutex<Option<Instant>>,
@@ -61,6 +62,7 @@ impl Node {
             client: connection.open_lazily()?,
             url: connection.url().to_owned(),
             answer_timeout: settings.answer_timeout,
+            read_timeout: settings.read_timeout,
             breaker: Breaker::default(),
             uncovered: uncovered.build(),
             warned: Mutex::default(),
@@ -78,7 +80,8 @@ impl Node {
         let Some(admitted) = self.breaker.admit() else { return };
         add(&self.counters.requests, 1);
         // Decoders may panic on bytes that nobody vouches for.
-        let read = AssertUnwindSafe(self.read(&scan, wanted)).catch_unwind().await;
+        let read = in_time(self.read_timeout, self.read(&scan, wanted));
+        let read = AssertUnwindSafe(read).catch_unwind().await.map(Result::flatten);
         let broken = |_| Err(Error::internal("what the node sent cannot be decoded"));
         let Err(error) = read.unwrap_or_else(broken) else { return admitted.succeeded() };
         if is_uncovered(&error) {
@@ -199,9 +202,13 @@ impl Node {
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
-        let late = |_| Error::unavailable(format!("no answer within {:?}", self.answer_timeout));
-        timeout(self.answer_timeout, answer).await.map_err(late)
+        in_time(self.answer_timeout, answer).await
     }
+}
+
+async fn in_time<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T> {
+    let late = |_| Error::unavailable(format!("no answer within {limit:?}"));
+    timeout(limit, answer).await.map_err(late)
 }
 
 /// The one object that an endpoint reads.
