@@ -11,6 +11,8 @@ CORPUS := github.com/parquet-go/parquet-go@v0.32.0
 JDBC := org.apache.arrow:flight-sql-jdbc-driver:18.3.0
 # The crate that brings the SQL tests of DataFusion; the version is that of Cargo.lock.
 SLT := datafusion-sqllogictest
+# The releases of Spark that the connector is tested with.
+SPARK := $(shell cat integration/spark/versions)
 PYTHON := .venv/bin/python
 ifdef CI
 export CARGO_INCREMENTAL := 0
@@ -36,7 +38,7 @@ test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
 	cargo test --workspace --locked --quiet
 	$(MAKE) --no-print-directory e2e
 
-e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready .cache/spark/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
 	cargo build --workspace --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
@@ -80,6 +82,16 @@ rust:
 	rm -rf $(@D)
 	mkdir -p $(@D)
 	mvn --quiet --batch-mode dependency:copy -Dartifact=$(JDBC) -DoutputDirectory=$(CURDIR)/$(@D) -Dmdep.stripVersion=true
+	touch $@
+
+.cache/spark/ready: integration/spark/versions integration/spark/pom.xml | .venv/ready
+	integration/setup java jdk
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	for version in $(SPARK); do \
+	    $(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(@D)/$$version pyspark==$$version; \
+	done
+	mvn --quiet --batch-mode --file integration/spark/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/$(@D)/jars
 	touch $@
 
 .cache/slt/ready: Makefile Cargo.lock integration/harness/slt/install
