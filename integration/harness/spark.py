@@ -1,5 +1,6 @@
 """Spark drivers that run what they are told, each in a process of its own that is kept."""
 
+import functools
 import json
 import os
 import re
@@ -64,6 +65,7 @@ def connectors() -> str:
     return ",".join(map(str, sorted((SPARK / "jars").glob("*.jar"))))
 
 
+@functools.cache
 def java_home() -> str:
     """Return the home of a JDK that Spark runs on."""
     found = subprocess.run(
@@ -199,9 +201,9 @@ def session(version: str, master: str = LOCAL, **conf: str) -> Iterator[Session]
     """Run a driver until the block ends; names of settings are given whole."""
     with tempfile.TemporaryDirectory(prefix="spark", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        settings = DEFAULTS | {"spark.master": master} | conf
-        if master != LOCAL:
-            settings |= metrics(folder)
+        settings = DEFAULTS | sinks(master, folder) | {"spark.master": master} | conf
+        for side in ("driver", "executor"):
+            settings[f"spark.{side}.extraClassPath"] = str(additions())
         settings["spark.sql.warehouse.dir"] = (folder / "warehouse").as_uri()
         command = [sys.executable, str(PROGRAMS / "job.py"), json.dumps(settings)]
         with (folder / "stderr").open("wb") as log:
@@ -228,8 +230,8 @@ def environment(version: str, folder: Path) -> dict[str, str]:
         raise FileNotFoundError(f"{package} is missing; run: make .cache/spark/ready")
     home = folder / "home"
     home.mkdir()
-    for entry in package.iterdir():
-        (home / entry.name).symlink_to(entry)
+    for name in ("bin", "jars", "python", "sbin"):
+        (home / name).symlink_to(package / name)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return kept | {
         "JAVA_HOME": java_home(),
@@ -241,8 +243,10 @@ def environment(version: str, folder: Path) -> dict[str, str]:
     }
 
 
-def metrics(folder: Path) -> dict[str, str]:
-    """Return settings that make every process write its figures into a folder each second."""
+def sinks(master: str, folder: Path) -> dict[str, str]:
+    """Return settings that show figures: a driver's own at once, a cluster's each second."""
+    if master == LOCAL:
+        return {"spark.metrics.conf.*.sink.jmx.class": "org.apache.spark.metrics.sink.JmxSink"}
     (folder / "metrics").mkdir()
     sink = "spark.metrics.conf.*.sink.csv"
     return {
@@ -264,18 +268,19 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def latency_jar() -> Path:
-    """Compile the file system that imitates an object store; once for each version of it."""
-    source = PROGRAMS / "java" / "LatencyFileSystem.java"
-    jar = SPARK / "latency.jar"
-    if jar.exists() and jar.stat().st_mtime > source.stat().st_mtime:
+@functools.cache
+def additions() -> Path:
+    """Compile what the tests add to Spark's class path, unless that is done."""
+    sources = sorted((PROGRAMS / "java").glob("*.java"))
+    jar = SPARK / "additions.jar"
+    if jar.exists() and jar.stat().st_mtime > max(one.stat().st_mtime for one in sources):
         return jar
-    home = Path(java_home())
+    tools = Path(java_home()) / "bin"
     classpath = SPARK / OLDEST / "pyspark" / "jars" / "*"
-    with tempfile.TemporaryDirectory() as classes:
-        flags = ["--release", "11", "-d", classes, "-cp", str(classpath)]
-        subprocess.run([home / "bin" / "javac", *flags, source], check=True)
-        scratch = Path(classes) / "latency.jar"
-        subprocess.run([home / "bin" / "jar", "cf", scratch, "-C", classes, "dev"], check=True)
-        shutil.move(scratch, jar)
+    with tempfile.TemporaryDirectory() as scratch:
+        flags = ["--release", "11", "-d", f"{scratch}/classes", "-cp", str(classpath)]
+        subprocess.run([tools / "javac", *flags, *sources], check=True)
+        made = Path(scratch) / "additions.jar"
+        subprocess.run([tools / "jar", "cf", made, "-C", f"{scratch}/classes", "."], check=True)
+        shutil.move(made, jar)
     return jar

@@ -33,6 +33,7 @@ class Wire:
         self.passed = 0
         self.connections = 0
         self.limit: Limit | None = None
+        self.each: int | None = None
         self.lock = threading.Lock()
 
     def to(self, flight: str) -> None:
@@ -51,6 +52,15 @@ class Wire:
         """Let nothing pass once `after` more bytes have, until released or the block ends."""
         with self.limited(Limit(after)) as limit:
             yield limit
+
+    @contextmanager
+    def rough(self, each: int) -> Iterator[None]:
+        """Reset every connection once it has passed `each` bytes; new ones may come."""
+        self.each = each
+        try:
+            yield
+        finally:
+            self.each = None
 
     @contextmanager
     def limited(self, limit: Limit) -> Iterator[Limit]:
@@ -91,8 +101,10 @@ class Wire:
     def pump(self, node: socket.socket, client: socket.socket) -> None:
         """Send what the node says to the client, as far as the limit lets it."""
         with suppress(OSError):
+            given = 0
             while data := node.recv(CHUNK):
-                if not self.admit(len(data)):
+                given += len(data)
+                if not self.admit(len(data)) or given > (self.each or given):
                     reset(client)
                     reset(node)
                     return

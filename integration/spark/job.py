@@ -3,21 +3,21 @@
 It is started with the settings of its session as JSON. What Spark itself writes goes to stderr.
 """
 
-import datetime as dt
 import hashlib
 import json
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
-import programs
 from pyspark.sql import DataFrame, SparkSession
 
+import programs
+
 # The source of the connector's figures in Spark's metric system.
-SOURCE = "plugin.dev.flightcache.spark.FlightcachePlugin"
+SOURCE = ".plugin.dev.flightcache.spark.FlightcachePlugin."
 
 
 def main() -> None:
@@ -93,31 +93,25 @@ def digest(rows: list[Any]) -> str:
 
 def cell(value: Any) -> str:
     """Write a value so that no two different ones look alike."""
-    if isinstance(value, float):
-        return "nan" if value != value else value.hex()  # noqa: PLR0124 - that is what NaN does
-    if isinstance(value, bytes | bytearray):
-        return "x" + value.hex()
-    if isinstance(value, Decimal):
-        return f"d{value}"
-    if isinstance(value, dt.date | dt.timedelta):
-        return f"t{value!r}"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{cell(key)}:{cell(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, tuple | list):
-        return "[" + ",".join(map(cell, value)) + "]"
+    for kinds, write in WRITERS:
+        if isinstance(value, kinds):
+            return write(value)
     return repr(value)
+
+
+WRITERS: list[tuple[Any, Callable[[Any], str]]] = [
+    (float, lambda value: "nan" if math.isnan(value) else value.hex()),
+    (bytes | bytearray, lambda value: f"x{value.hex()}"),
+    (dict, lambda value: f"{{{','.join(f'{cell(k)}:{cell(v)}' for k, v in value.items())}}}"),
+    (tuple | list, lambda value: f"[{','.join(map(cell, value))}]"),
+]
 
 
 def counters(spark: SparkSession) -> dict[str, int]:
     """Return the connector's figures in this process."""
-    env = spark._jvm.org.apache.spark.SparkEnv.get()  # noqa: SLF001
-    sources = env.metricsSystem().getSourcesByName(SOURCE)
-    totals: dict[str, int] = {}
-    for index in range(sources.size()):
-        for name, metric in sources.apply(index).metricRegistry().getMetrics().items():
-            counted = metric.getCount() if hasattr(metric, "getCount") else metric.getValue()
-            totals[name] = totals.get(name, 0) + int(counted)
-    return totals
+    figures = spark._jvm.dev.flightcache.integration.Figures  # noqa: SLF001
+    lines = str(figures.named(SOURCE)).splitlines()
+    return {name: int(float(value)) for name, value in (line.split() for line in lines)}
 
 
 if __name__ == "__main__":

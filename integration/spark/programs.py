@@ -10,6 +10,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
+TABLES = ("region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem")
+
 # Every type that Spark writes to Parquet, as a function of a row's number.
 KINDS = {
     "flag": "id % 3 = 0",
@@ -45,13 +47,13 @@ def sql(spark: SparkSession, lake: str, text: str) -> DataFrame:
 
 def tpch(spark: SparkSession, lake: str, text: str) -> DataFrame:
     """Run a query over views of the TPC-H tables that it names."""
-    for table in "region nation supplier customer part partsupp orders lineitem".split():
+    for table in TABLES:
         if re.search(rf"\b{table}\b", text):
             spark.read.parquet(f"{lake}/{table}").createOrReplaceTempView(table)
     return spark.sql(text)
 
 
-def read(  # noqa: PLR0913 - as many as a reader has
+def read(
     spark: SparkSession,
     lake: str,
     folders: list[str],
@@ -62,7 +64,8 @@ def read(  # noqa: PLR0913 - as many as a reader has
     limit: int = 0,
 ) -> DataFrame:
     """Read folders with options of the reader."""
-    reader = spark.read.options(**(options or {}))
+    given = {name: value.replace("{lake}", lake) for name, value in (options or {}).items()}
+    reader = spark.read.options(**given)
     if schema:
         reader = reader.schema(schema)
     frame = reader.parquet(*(f"{lake}/{folder}" for folder in folders))
@@ -70,7 +73,7 @@ def read(  # noqa: PLR0913 - as many as a reader has
     return frame.limit(limit) if limit else frame
 
 
-def explicit(  # noqa: PLR0913 - as many as a reader has
+def explicit(
     spark: SparkSession,
     lake: str,
     dataset: str,
@@ -130,7 +133,7 @@ def concurrently(spark: SparkSession, lake: str, folder: str, text: str, times: 
     return spark.createDataFrame([(answer,) for answer in sorted(set(answers))], "answer string")
 
 
-def replaced(  # noqa: PLR0913 - files and a reader
+def replaced(
     spark: SparkSession, lake: str, folder: str, select: list[str], path: str, by: str
 ) -> DataFrame:
     """List files, then put another in the place of one of them before they are read."""
@@ -145,7 +148,9 @@ def replaced(  # noqa: PLR0913 - files and a reader
 
 def write_types(spark: SparkSession, lake: str, folder: str, rows: int) -> None:
     """Write every type that Spark knows of Parquet, without nulls and with."""
-    nulls = [f"CASE WHEN id % 11 <> 5 THEN {text} END AS {name}_null" for name, text in KINDS.items()]
+    nulls = [
+        f"CASE WHEN id % 11 <> 5 THEN {text} END AS {name}_null" for name, text in KINDS.items()
+    ]
     plain = [f"{text} AS {name}" for name, text in KINDS.items()]
     frame = spark.range(0, rows, 1, 2).selectExpr("id", *plain, *nulls)
     frame.write.mode("overwrite").parquet(f"{lake}/{folder}")
@@ -178,3 +183,42 @@ def write_buckets(
     writer = spark.read.parquet(f"{lake}/{source}").repartition(2).write.mode("overwrite")
     writer = writer.format("parquet").option("path", f"{lake}/{folder}")
     writer.bucketBy(buckets, column).sortBy(column).saveAsTable(f"written_{folder}")
+
+
+def origin(spark: SparkSession, lake: str) -> dict[str, int]:
+    """Return what this process asked of the file system that imitates an object store."""
+    del lake
+    store = spark._jvm.dev.flightcache.integration.LatencyFileSystem  # noqa: SLF001
+    return {"requests": store.requests(), "bytes": store.bytes()}
+
+
+def cancelled(spark: SparkSession, lake: str, folder: str, select: list[str]) -> str:
+    """Cancel a query that is under way; say how it ended."""
+    frame = spark.read.parquet(f"{lake}/{folder}").selectExpr(*select)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(frame.collect)
+        tracker = spark.sparkContext.statusTracker()
+        while not running.done():
+            if any(tracker.getStageInfo(one).numActiveTasks for one in tracker.getActiveStageIds()):
+                spark.sparkContext.cancelAllJobs()
+                break
+        return str(running.exception())
+
+
+def streamed(spark: SparkSession, lake: str, folder: str, select: list[str]) -> DataFrame:
+    """Read a folder as a stream, to its end."""
+    schema = spark.read.parquet(f"{lake}/{folder}").schema
+    stream = spark.readStream.schema(schema).parquet(f"{lake}/{folder}").selectExpr(*select)
+    writer = stream.writeStream.format("memory").queryName("streamed").trigger(availableNow=True)
+    writer.start().awaitTermination()
+    return spark.sql("SELECT * FROM streamed")
+
+
+def listed_then_gone(
+    spark: SparkSession, lake: str, folder: str, select: list[str], path: str
+) -> DataFrame:
+    """Delete a file between listing and reading."""
+    frame = spark.read.parquet(f"{lake}/{folder}").selectExpr(*select)
+    frame._jdf.queryExecution().executedPlan()  # noqa: SLF001 - plans without running
+    Path(path).unlink()
+    return frame

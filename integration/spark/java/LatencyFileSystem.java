@@ -1,4 +1,4 @@
-package dev.flightcache.latency;
+package dev.flightcache.integration;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -13,7 +13,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RawLocalFileSystem;
 
 /**
- * The local disk with the manners of an object store, under {@code latency://}: every request waits, and a stream has
+ * The local disk with the manners of an object store, for {@code fs.file.impl}: every request waits, and a stream has
  * so many bytes a second. Older Sparks cannot speak to an imitated Blob, so this stands in for one.
  *
  * <p>A read that goes on where the last one ended belongs to the request that is open; a seek begins another. What was
@@ -26,7 +26,6 @@ public final class LatencyFileSystem extends RawLocalFileSystem {
   /** Bytes a second that a stream gives, 0: as fast as it can. */
   static final String BYTES_PER_S = "fs.latency.bytes_per_s";
 
-  private static final URI NAME = URI.create("latency:///");
   private static final int BUFFER_BYTES = 4 << 20;
   private static final AtomicLong REQUESTS = new AtomicLong();
   private static final AtomicLong BYTES = new AtomicLong();
@@ -40,16 +39,6 @@ public final class LatencyFileSystem extends RawLocalFileSystem {
     setConf(conf);
     latencyNs = conf.getLong(LATENCY_MS, 15) * 1_000_000L;
     bytesPerS = conf.getLong(BYTES_PER_S, 60_000_000L);
-  }
-
-  @Override
-  public URI getUri() {
-    return NAME;
-  }
-
-  @Override
-  public String getScheme() {
-    return NAME.getScheme();
   }
 
   @Override
