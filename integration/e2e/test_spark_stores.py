@@ -25,6 +25,8 @@ def abfs(endpoint: str) -> dict[str, str]:
         fs__azure__abfs__endpoint=endpoint.removeprefix("http://"),
         fs__azure__always__use__https="false",
         fs__azure__account__hns__enabled="false",
+        # Hadoop's default client wants TLS set up even where none is used.
+        fs__azure__networking__library="JDK_HTTP_URL_CONNECTION",
     ) | {f"spark.hadoop.fs.azure.account.key.{ACCOUNT}.dfs.core.windows.net": ACCOUNT_KEY}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from harness.spark import Answer, Session
 from harness.sparkdata import TYPED, tpch_queries
 
-# cached: from the cache alone; left: planned by Spark alone; mixed: both; either: rows matter alone.
+# cached: from the cache alone; left: not planned at all; mixed: both; either: only rows matter.
 Way = Literal["cached", "left", "mixed", "either"]
 
 

@@ -46,9 +46,19 @@ def answer(spark: SparkSession, asked: dict[str, Any]) -> dict[str, Any]:
         with configured(spark, asked["conf"]):
             return run(spark, asked)
     except Exception as error:  # noqa: BLE001 - whatever a query fails with is its answer
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": "\ncaused by: ".join(causes(error))}
     finally:
         spark.catalog.clearCache()
+
+
+def causes(error: Exception) -> list[str]:
+    """Return what failed, and what made it fail, in Python's words and in Java's."""
+    said = [f"{type(error).__name__}: {error}"]
+    origin = getattr(error, "_origin", None) or getattr(error, "java_exception", None)
+    while origin is not None:
+        said.append(str(origin.toString()))
+        origin = origin.getCause()
+    return said
 
 
 @contextmanager
