@@ -1,0 +1,36 @@
+package dev.flightcache.client;
+
+import java.io.IOException;
+
+/** Why a call failed. The message names what it concerns and holds no credential. */
+public final class FlightcacheException extends IOException {
+  private static final long serialVersionUID = 1L;
+
+  private final ErrorKind kind;
+
+  public FlightcacheException(ErrorKind kind, String message, Throwable cause) {
+    super(message, cause);
+    this.kind = kind;
+  }
+
+  public FlightcacheException(ErrorKind kind, String message) {
+    this(kind, message, null);
+  }
+
+  public ErrorKind kind() {
+    return kind;
+  }
+
+  /** Whether the same ticket may succeed at another node. */
+  public boolean elsewhere() {
+    switch (kind) {
+      case UNAVAILABLE:
+      case EXHAUSTED:
+      case TIMEOUT:
+      case INTERNAL:
+        return true;
+      default:
+        return false;
+    }
+  }
+}
