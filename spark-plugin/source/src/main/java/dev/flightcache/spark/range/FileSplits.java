@@ -1,6 +1,7 @@
 package dev.flightcache.spark.range;
 
 import dev.flightcache.client.Split;
+import dev.flightcache.client.StoredObject;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -9,22 +10,31 @@ import java.io.ObjectOutputStream;
 import java.io.ObjectStreamClass;
 import java.io.Serializable;
 import java.util.List;
+import org.apache.hadoop.fs.FileStatus;
 
 /** What the driver's plan says of one file; travels to tasks as bytes beside the file. */
 public final class FileSplits implements Serializable {
   private static final long serialVersionUID = 1L;
 
+  private final StoredObject file;
   private final Split[] splits;
   private final boolean pruned;
 
   /**
    * The splits of a file, in file order.
    *
+   * @param file the version that they are of
    * @param pruned whether parts that cannot match may be missing from them
    */
-  public FileSplits(List<Split> splits, boolean pruned) {
+  public FileSplits(StoredObject file, List<Split> splits, boolean pruned) {
+    this.file = file;
     this.splits = splits.toArray(new Split[0]);
     this.pruned = pruned;
+  }
+
+  /** Whether {@code status} is of the version that was planned. */
+  public boolean describes(FileStatus status) {
+    return FileIdentity.same(file, status);
   }
 
   List<Split> splits() {
