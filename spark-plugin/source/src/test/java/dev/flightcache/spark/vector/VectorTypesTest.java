@@ -89,7 +89,6 @@ class VectorTypesTest {
   void namesWhatIsRefusedAndWhere() {
     Field list = field("item", ColumnType.of(Kind.LIST), field("x", Kind.FLOAT16));
     Field struct = field("s", ColumnType.of(Kind.STRUCT), INT, list);
-    // Spark's parser of types keeps names as they are.
     Optional<String> why = VectorTypes.refusal(struct, ddl("struct<a:int,item:array<float>>"));
     assertEquals(Optional.of("item: item: float16 is not read as float"), why);
     assertEquals(Optional.empty(), VectorTypes.refusal(struct, ddl("struct<a:int>")));
