@@ -14,9 +14,6 @@ import org.apache.spark.sql.execution.datasources.PartitionDirectory;
 import org.apache.spark.sql.sources.Filter;
 import org.apache.spark.sql.types.StructType;
 import scala.Option;
-import scala.Tuple2;
-import scala.collection.JavaConverters;
-import scala.collection.immutable.Map;
 import @scala.seq@.Seq;
 
 /** Lists the files of another index, and puts beside each what the cache planned for it. */
@@ -50,40 +47,38 @@ final class CachedFileIndex implements FileIndex {
     if (columns == null) {
       return listed;
     }
-    List<PartitionDirectory> directories = JavaConverters.seqAsJavaList(listed);
+    List<PartitionDirectory> directories = Seqs.list(listed);
     PlannedFiles planned = PlannedFiles.plan(settings, columns, prune(dataFilters), statuses(directories));
     List<PartitionDirectory> attached = new ArrayList<>(directories.size());
     for (PartitionDirectory directory : directories) {
       attached.add(attach(directory, planned));
     }
-    return JavaConverters.asScalaBuffer(attached).toSeq();
+    return Seqs.seq(attached);
   }
 
   private static List<FileStatusWithMetadata> statuses(List<PartitionDirectory> directories) {
     List<FileStatusWithMetadata> statuses = new ArrayList<>();
-    directories.forEach(each -> statuses.addAll(JavaConverters.seqAsJavaList(each.files())));
+    directories.forEach(each -> statuses.addAll(Seqs.list(each.files())));
     return statuses;
   }
 
   private static PartitionDirectory attach(PartitionDirectory directory, PlannedFiles planned) {
     List<FileStatusWithMetadata> files = new ArrayList<>();
-    for (FileStatusWithMetadata file : JavaConverters.seqAsJavaList(directory.files())) {
+    for (FileStatusWithMetadata file : Seqs.list(directory.files())) {
       byte[] splits = planned.splits(file.fileStatus());
       files.add(splits == null ? file : with(file, splits));
     }
-    return new PartitionDirectory(directory.values(), JavaConverters.asScalaBuffer(files).toSeq());
+    return new PartitionDirectory(directory.values(), Seqs.seq(files));
   }
 
   private static FileStatusWithMetadata with(FileStatusWithMetadata file, byte[] splits) {
-    Map<String, Object> metadata = file.metadata();
-    return new FileStatusWithMetadata(
-        file.fileStatus(), metadata.$plus(new Tuple2<String, Object>(SPLITS, splits)));
+    return new FileStatusWithMetadata(file.fileStatus(), Seqs.with(file.metadata(), SPLITS, splits));
   }
 
   /** What of the filters the node may prune by. */
   private Optional<String> prune(Seq<Expression> dataFilters) {
     List<Filter> filters = new ArrayList<>();
-    for (Expression filter : JavaConverters.seqAsJavaList(dataFilters)) {
+    for (Expression filter : Seqs.list(dataFilters)) {
       Option<Filter> translated = DataSourceStrategy$.MODULE$.translateFilter(filter, false);
       if (translated.isDefined()) {
         filters.add(translated.get());

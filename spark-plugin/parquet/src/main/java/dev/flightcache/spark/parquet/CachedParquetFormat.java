@@ -13,7 +13,6 @@ import org.apache.spark.util.SerializableConfiguration;
 import scala.Function1;
 import scala.Option;
 import scala.collection.Iterator;
-import scala.collection.JavaConverters;
 import scala.collection.immutable.Map;
 import scala.reflect.ClassTag$;
 import @scala.seq@.Seq;
@@ -58,7 +57,7 @@ final class CachedParquetFormat extends ParquetFileFormat {
     if (!planned || batches.isEmpty() || !batches.get().equals("true")) {
       return filtered;
     }
-    Seq<Filter> none = JavaConverters.asScalaBuffer(new java.util.ArrayList<Filter>()).toSeq();
+    Seq<Filter> none = Seqs.empty();
     Function1<PartitionedFile, Iterator<InternalRow>> unfiltered =
         super.buildReaderWithPartitionValues(
             session, data, partition, required, none, options, new Configuration(conf));

@@ -5,8 +5,8 @@ import dev.flightcache.spark.Clients;
 import dev.flightcache.spark.Settings;
 import dev.flightcache.spark.range.Batches;
 import dev.flightcache.spark.range.FileSplits;
+import dev.flightcache.spark.range.PartitionedMapper;
 import dev.flightcache.spark.range.RangeBatches;
-import dev.flightcache.spark.vector.PartitionedMapper;
 import java.io.IOException;
 import java.io.Serializable;
 import org.apache.spark.broadcast.Broadcast;
@@ -69,7 +69,8 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
         planned,
         file.start(),
         file.length(),
-        new PartitionedMapper(columns.required(), columns.names(), partition, file.partitionValues()),
+        new PartitionedMapper(
+            columns.required(), partition, file.partitionValues(), columns.caseSensitive()),
         new DirectFile(file, planned, filtered, unfiltered, conf),
         settings.fallback(),
         name);

@@ -23,11 +23,14 @@ final class Columns implements Serializable {
 
   private final StructType required;
   private final ArrayList<String> names;
+  private final boolean caseSensitive;
   private final String refusal;
 
-  private Columns(StructType required, List<String> names, String refusal) {
+  private Columns(
+      StructType required, List<String> names, boolean caseSensitive, String refusal) {
     this.required = required;
     this.names = new ArrayList<>(names);
+    this.caseSensitive = caseSensitive;
     this.refusal = refusal;
   }
 
@@ -41,18 +44,20 @@ final class Columns implements Serializable {
           found.add(field);
         }
       }
-      Optional<String> refusal = refusal(column, found);
+      Optional<String> refusal = refusal(column, found, caseSensitive);
       if (refusal.isPresent()) {
-        return new Columns(required, List.of(), "column `" + column.name() + "`: " + refusal.get());
+        String why = "column `" + column.name() + "`: " + refusal.get();
+        return new Columns(required, List.of(), caseSensitive, why);
       }
       found.forEach(field -> names.add(field.name()));
     }
     Set<String> distinct = new HashSet<>(names);
     String twice = distinct.size() < names.size() ? "a column is read twice" : null;
-    return new Columns(required, names, twice);
+    return new Columns(required, names, caseSensitive, twice);
   }
 
-  private static Optional<String> refusal(StructField column, List<Field> found) {
+  private static Optional<String> refusal(
+      StructField column, List<Field> found, boolean caseSensitive) {
     if (column.name().equals(ROW_INDEX)) {
       return Optional.of("row numbers are made by Spark's reader");
     }
@@ -64,7 +69,7 @@ final class Columns implements Serializable {
     }
     return found.isEmpty()
         ? Optional.empty()
-        : VectorTypes.refusal(found.get(0), column.dataType());
+        : VectorTypes.refusal(found.get(0), column.dataType(), caseSensitive);
   }
 
   /** What Spark needs. */
@@ -75,6 +80,11 @@ final class Columns implements Serializable {
   /** Names to ask the cache for; columns that it does not have are null in every file. */
   List<String> names() {
     return names;
+  }
+
+  /** Whether names that differ by case are different ones. */
+  boolean caseSensitive() {
+    return caseSensitive;
   }
 
   /** Why the columns do not fit; null if they do. */

@@ -18,7 +18,6 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.execution.datasources.FileIndex;
-import scala.collection.JavaConverters;
 
 /** Which columns the cache has below the paths of a scan; asked on the driver, kept for seconds. */
 final class Coverage {
@@ -52,7 +51,7 @@ final class Coverage {
   static Coverage of(Settings settings, FileIndex index) {
     Map<String, Field> fields = new LinkedHashMap<>();
     boolean covered = false;
-    for (Path root : JavaConverters.seqAsJavaList(index.rootPaths())) {
+    for (Path root : Seqs.list(index.rootPaths())) {
       Answer answer = ask(settings, Urls.of(root));
       if (answer.fields == null) {
         continue;

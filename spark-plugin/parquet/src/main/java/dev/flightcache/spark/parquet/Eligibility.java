@@ -10,7 +10,6 @@ import org.apache.spark.sql.execution.datasources.InMemoryFileIndex;
 import org.apache.spark.sql.execution.datasources.CatalogFileIndex;
 import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
 import org.apache.spark.sql.internal.SQLConf;
-import scala.collection.JavaConverters;
 
 /** Which scans may be swapped at all: plain Parquet, read by Spark as it comes. */
 final class Eligibility {
@@ -49,7 +48,7 @@ final class Eligibility {
         return false;
       }
     }
-    Map<String, String> options = JavaConverters.mapAsJavaMap(relation.options());
+    Map<String, String> options = Seqs.map(relation.options());
     return options.keySet().stream()
         .noneMatch(key -> key.equalsIgnoreCase("ignoreCorruptFiles"));
   }

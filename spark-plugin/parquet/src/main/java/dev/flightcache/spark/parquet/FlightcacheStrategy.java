@@ -16,7 +16,6 @@ import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.LogicalRelation;
 import org.apache.spark.sql.internal.SQLConf;
 import scala.Option;
-import scala.collection.JavaConverters;
 import scala.runtime.AbstractPartialFunction;
 import @scala.seq@.Seq;
 
@@ -117,7 +116,7 @@ final class FlightcacheStrategy extends SparkStrategy {
   }
 
   private static Seq<SparkPlan> leave() {
-    return JavaConverters.asScalaBuffer(new java.util.ArrayList<SparkPlan>()).toSeq();
+    return Seqs.empty();
   }
 
   /** Puts another relation in the place of one. */
