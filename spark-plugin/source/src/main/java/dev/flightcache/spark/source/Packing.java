@@ -4,16 +4,21 @@ import dev.flightcache.client.RowGroup;
 import dev.flightcache.client.Split;
 import dev.flightcache.client.StoredObject;
 import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Which splits one task reads: consecutive ones as long as they stay below a bound, so that a
  * dataset of many small files does not become a task for each.
  */
 final class Packing {
+  private static final Logger LOG = LoggerFactory.getLogger(Packing.class);
+
   /** What opening a stream is worth, in bytes. */
   private static final long OPEN_BYTES = 1 << 20;
 
@@ -77,9 +82,14 @@ final class Packing {
   }
 
   private static void addHost(Set<String> hosts, String url) {
-    String host = URI.create(url).getHost();
-    if (host != null) {
-      hosts.add(host);
+    try {
+      String host = new URI(url).getHost();
+      if (host != null) {
+        hosts.add(host);
+      }
+    } catch (URISyntaxException error) {
+      // A preference, no more: the client says what is wrong with the address when it reads.
+      LOG.debug("no host in the location {}", url);
     }
   }
 }
