@@ -1,5 +1,7 @@
 package dev.flightcache.client;
 
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.nio.charset.StandardCharsets;
@@ -7,6 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.arrow.flight.Action;
 import org.apache.arrow.flight.CallHeaders;
@@ -43,6 +48,7 @@ import org.apache.arrow.vector.types.pojo.Schema;
 @SuppressWarnings("try") // close() may be interrupted, as tests may be.
 final class TestNode implements AutoCloseable {
   private final BufferAllocator allocator = new RootAllocator();
+  private final ExecutorService threads = Executors.newCachedThreadPool();
   private final CountDownLatch closing = new CountDownLatch(1);
   private final AtomicInteger reads = new AtomicInteger();
   private final AtomicInteger renewals = new AtomicInteger();
@@ -59,6 +65,7 @@ final class TestNode implements AutoCloseable {
   TestNode() throws Exception {
     server =
         FlightServer.builder(allocator, Location.forGrpcInsecure("127.0.0.1", 0), new Producer())
+            .executor(threads)
             .middleware(
                 FlightServerMiddleware.Key.of("headers"),
                 (call, incoming, context) -> new Headers(call, incoming))
@@ -115,6 +122,8 @@ final class TestNode implements AutoCloseable {
   public void close() throws Exception {
     closing.countDown();
     server.close();
+    threads.shutdown();
+    assertTrue(threads.awaitTermination(20, TimeUnit.SECONDS));
     allocator.close();
   }
 

@@ -1,5 +1,7 @@
 package dev.flightcache.client;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import io.netty.util.internal.PlatformDependent;
 import java.math.BigDecimal;
 import java.math.BigInteger;
@@ -10,6 +12,15 @@ import java.util.List;
 /** Reads a column's values by its addresses, as Spark does. */
 final class Values {
   private Values() {}
+
+  /** A message that is read while its call is closed is freed a moment later. */
+  static void assertFreed(Client client) {
+    long end = System.nanoTime() + 20_000_000_000L;
+    while (client.allocatedBytes() > 0 && System.nanoTime() < end) {
+      Thread.onSpinWait();
+    }
+    assertEquals(0, client.allocatedBytes());
+  }
 
   static List<Object> all(Column column) {
     List<Object> values = new ArrayList<>();
