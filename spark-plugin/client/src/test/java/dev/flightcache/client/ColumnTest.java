@@ -217,7 +217,7 @@ class ColumnTest {
   }
 
   @Test
-  void dictionariesAreReadAndReplaced() throws Exception {
+  void dictionariesOfEveryIndexAreRead() throws Exception {
     ArrowType[] indexTypes = {
       new ArrowType.Int(8, true), new ArrowType.Int(8, false), new ArrowType.Int(16, true),
       new ArrowType.Int(32, true), new ArrowType.Int(64, true)

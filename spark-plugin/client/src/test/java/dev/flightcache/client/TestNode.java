@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Metadata;
 import io.grpc.Status;
+import java.io.ByteArrayInputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -54,6 +55,7 @@ final class TestNode implements AutoCloseable {
   private final AtomicInteger renewals = new AtomicInteger();
   private final Map<String, String> headers = new ConcurrentHashMap<>();
   private final FlightServer server;
+  private final boolean tls;
   private volatile Serving serving = stream -> stream.rows(0, 1000, 100).end();
   private volatile FlightInfo info;
 
@@ -63,18 +65,33 @@ final class TestNode implements AutoCloseable {
   }
 
   TestNode() throws Exception {
+    tls = false;
+    Location location = Location.forGrpcInsecure("127.0.0.1", 0);
+    server = builder(location).build().start();
+  }
+
+  /** With TLS, and whoever comes must show the same certificate. */
+  TestNode(byte[] certPem, byte[] keyPem) throws Exception {
+    tls = true;
+    Location location = Location.forGrpcTls("127.0.0.1", 0);
     server =
-        FlightServer.builder(allocator, Location.forGrpcInsecure("127.0.0.1", 0), new Producer())
-            .executor(threads)
-            .middleware(
-                FlightServerMiddleware.Key.of("headers"),
-                (call, incoming, context) -> new Headers(call, incoming))
+        builder(location)
+            .useTls(new ByteArrayInputStream(certPem), new ByteArrayInputStream(keyPem))
+            .useMTlsClientVerification(new ByteArrayInputStream(certPem))
             .build()
             .start();
   }
 
+  private FlightServer.Builder builder(Location location) {
+    return FlightServer.builder(allocator, location, new Producer())
+        .executor(threads)
+        .middleware(
+            FlightServerMiddleware.Key.of("headers"),
+            (call, incoming, context) -> new Headers(call, incoming));
+  }
+
   String url() {
-    return "grpc://127.0.0.1:" + server.getPort();
+    return (tls ? "grpc+tls" : "grpc") + "://127.0.0.1:" + server.getPort();
   }
 
   TestNode serves(Serving next) {
