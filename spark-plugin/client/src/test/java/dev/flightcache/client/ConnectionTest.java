@@ -10,20 +10,13 @@ import com.google.protobuf.UnknownFieldSet;
 import com.google.protobuf.UnknownFieldSet.Field;
 import io.grpc.Metadata;
 import io.grpc.Status;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyPairGenerator;
-import java.security.KeyStore;
 import java.security.PrivateKey;
 import java.security.interfaces.ECPrivateKey;
 import java.security.spec.ECGenParameterSpec;
 import java.util.Arrays;
-import java.util.Base64;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -33,8 +26,6 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 @SuppressWarnings("try") // A node's close() may be interrupted, as tests may be.
 class ConnectionTest {
-  private static final char[] PASSWORD = "changeit".toCharArray();
-
   @Test
   void urlsAreTakenAsTheyAreMeantOrNamed() {
     assertEquals("grpc://h:1", NodeAddress.parse(" grpc+tcp://H:1/ ").toString());
@@ -116,7 +107,7 @@ class ConnectionTest {
 
   @Test
   void tlsGoesBothWaysAndIsNotGivenUp(@TempDir Path folder) throws Exception {
-    byte[][] pem = selfSigned(folder);
+    byte[][] pem = Certificate.selfSigned(folder);
     try (TestNode node = new TestNode(pem[0], pem[1]);
         TestNode plain = new TestNode()) {
       var trusted = ClientOptions.builder(List.of(node.url())).caPem(pem[0]);
@@ -143,46 +134,14 @@ class ConnectionTest {
     }
   }
 
-  private static byte[][] selfSigned(Path folder) throws Exception {
-    Path store = folder.resolve("store.p12");
-    String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
-    Process made =
-        new ProcessBuilder(
-                tool, "-genkeypair", "-keyalg", "EC", "-alias", "k", "-dname", "CN=127.0.0.1",
-                "-ext", "SAN=IP:127.0.0.1", "-ext", "BC=ca:true", "-validity", "2",
-                "-storetype", "PKCS12", "-keystore", store.toString(),
-                "-storepass", new String(PASSWORD))
-            .redirectErrorStream(true)
-            .start();
-    assertTrue(made.waitFor(30, TimeUnit.SECONDS) && made.exitValue() == 0, text(made));
-    KeyStore keys = KeyStore.getInstance("PKCS12");
-    try (InputStream stream = Files.newInputStream(store)) {
-      keys.load(stream, PASSWORD);
-    }
-    PrivateKey key = (PrivateKey) keys.getKey("k", PASSWORD);
-    return new byte[][] {
-      pem("CERTIFICATE", keys.getCertificate("k").getEncoded()), pem("PRIVATE KEY", key.getEncoded())
-    };
-  }
-
-  private static String text(Process process) throws IOException {
-    return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-  }
-
-  private static byte[] pem(String name, byte[] der) {
-    String lines = Base64.getMimeEncoder().encodeToString(der);
-    String text = "-----BEGIN " + name + "-----\n" + lines + "\n-----END " + name + "-----\n";
-    return text.getBytes(StandardCharsets.US_ASCII);
-  }
-
   @Test
   void keysAreReadInTheirOlderFormsToo() throws Exception {
     PrivateKey rsa = KeyPairGenerator.getInstance("RSA").generateKeyPair().getPrivate();
     byte[] pkcs8 = rsa.getEncoded();
-    assertEquals(rsa, Pem.key(pem("PRIVATE KEY", pkcs8)));
+    assertEquals(rsa, Pem.key(Certificate.pem("PRIVATE KEY", pkcs8)));
     // Behind the header, the version, the algorithm and the header of the octets.
     byte[] pkcs1 = Arrays.copyOfRange(pkcs8, 4 + 3 + 15 + 4, pkcs8.length);
-    assertEquals(rsa, Pem.key(pem("RSA PRIVATE KEY", pkcs1)));
+    assertEquals(rsa, Pem.key(Certificate.pem("RSA PRIVATE KEY", pkcs1)));
 
     KeyPairGenerator curves = KeyPairGenerator.getInstance("EC");
     curves.initialize(new ECGenParameterSpec("secp256r1"));
@@ -195,13 +154,13 @@ class ConnectionTest {
     System.arraycopy(start, 0, sec1, 0, start.length);
     System.arraycopy(number, 0, sec1, start.length, 32);
     System.arraycopy(curve, 0, sec1, start.length + 32, curve.length);
-    ECPrivateKey read = (ECPrivateKey) Pem.key(pem("EC PRIVATE KEY", sec1));
+    ECPrivateKey read = (ECPrivateKey) Pem.key(Certificate.pem("EC PRIVATE KEY", sec1));
     assertEquals(((ECPrivateKey) ec).getS(), read.getS());
     assertEquals(((ECPrivateKey) ec).getParams().getCurve(), read.getParams().getCurve());
 
     byte[][] wrong = {
-      {}, pem("ENCRYPTED PRIVATE KEY", pkcs8), pem("PRIVATE KEY", new byte[] {1, 2}),
-      pem("EC PRIVATE KEY", new byte[] {0x30, 2, 2, 1}), pem("EC PRIVATE KEY", new byte[] {0x30})
+      {}, Certificate.pem("ENCRYPTED PRIVATE KEY", pkcs8), Certificate.pem("PRIVATE KEY", new byte[] {1, 2}),
+      Certificate.pem("EC PRIVATE KEY", new byte[] {0x30, 2, 2, 1}), Certificate.pem("EC PRIVATE KEY", new byte[] {0x30})
     };
     for (byte[] bytes : wrong) {
       assertThrows(IllegalArgumentException.class, () -> Pem.key(bytes));
