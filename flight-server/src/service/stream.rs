@@ -10,6 +10,7 @@
 //! it no more, so it cannot end itself: a task watches it from outside.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,7 +20,7 @@ use std::{
 
 use flightcache_cache::{Error, Result};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until},
 };
@@ -97,18 +98,35 @@ struct Beat {
     start: Instant,
     taken_ms: AtomicU64,
     hungry: AtomicBool,
+    asked: Notify,
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
         let (taken_ms, hungry) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Beat { start: Instant::now(), taken_ms, hungry }))
+        Self(Arc::new(Beat { start: Instant::now(), taken_ms, hungry, asked: Notify::new() }))
     }
 
     /// Notes that the transport asked, and whether there was nothing for it.
     pub(super) fn beat(&self, hungry: bool) {
         self.sent();
         self.0.hungry.store(hungry, Ordering::Relaxed);
+        if hungry {
+            self.0.asked.notify_waiters();
+        }
+    }
+
+    /// Waits until the transport asks and there is nothing for it.
+    pub(super) async fn asked(&self) {
+        loop {
+            let mut asked = pin!(self.0.asked.notified());
+            // From here on no beat is missed.
+            asked.as_mut().enable();
+            if self.0.hungry.load(Ordering::Relaxed) {
+                return;
+            }
+            asked.await;
+        }
     }
 
     /// Notes that the client took something of what the transport has.
@@ -261,11 +279,21 @@ mod tests {
     fn a_body_that_waits_for_us_is_not_idle() {
         let start = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
         let (taken_ms, hungry) = (AtomicU64::new(20_000), AtomicBool::new(false));
-        let pulse = Pulse(Arc::new(Beat { start, taken_ms, hungry }));
+        let pulse = Pulse(Arc::new(Beat { start, taken_ms, hungry, asked: Notify::new() }));
         assert_eq!(pulse.idle().as_secs(), 40);
         pulse.0.hungry.store(true, Ordering::Relaxed);
         assert_eq!(pulse.idle(), Duration::ZERO);
         pulse.beat(false);
         assert_eq!(pulse.idle().as_secs(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_the_transport_asks() {
+        let pulse = Pulse::new();
+        pulse.beat(false);
+        let mut asked = pin!(pulse.asked());
+        assert!(futures::poll!(asked.as_mut()).is_pending());
+        pulse.beat(true);
+        assert!(futures::poll!(asked.as_mut()).is_ready());
     }
 }

@@ -15,6 +15,13 @@ public interface Client extends AutoCloseable {
   }
 
   /**
+   * Asks whether any node is there and takes our credentials.
+   *
+   * @throws FlightcacheException if none answers within {@code deadline}
+   */
+  void ping(Duration deadline) throws FlightcacheException;
+
+  /**
    * Plans a scan at the first node that answers.
    *
    * @param deadline how long all nodes together may take

@@ -7,11 +7,13 @@ public final class RowGroup implements Serializable {
   private static final long serialVersionUID = 1L;
 
   private final int ordinal;
+  private final long firstRow;
   private final long rows;
   private final long midpoint;
 
-  RowGroup(int ordinal, long rows, long midpoint) {
+  RowGroup(int ordinal, long firstRow, long rows, long midpoint) {
     this.ordinal = ordinal;
+    this.firstRow = firstRow;
     this.rows = rows;
     this.midpoint = midpoint;
   }
@@ -19,6 +21,11 @@ public final class RowGroup implements Serializable {
   /** Its number in the file. */
   public int ordinal() {
     return ordinal;
+  }
+
+  /** Its first row, counted from the start of the file. */
+  public long firstRow() {
+    return firstRow;
   }
 
   /** Rows that it holds before any filter. */

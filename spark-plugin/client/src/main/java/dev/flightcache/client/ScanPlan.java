@@ -9,13 +9,21 @@ public final class ScanPlan {
   private final long rows;
   private final List<Field> fields;
   private final List<Split> splits;
+  private final List<StoredObject> pruned;
 
-  ScanPlan(String snapshot, long bytes, long rows, List<Field> fields, List<Split> splits) {
+  ScanPlan(
+      String snapshot,
+      long bytes,
+      long rows,
+      List<Field> fields,
+      List<Split> splits,
+      List<StoredObject> pruned) {
     this.snapshot = snapshot;
     this.bytes = bytes;
     this.rows = rows;
     this.fields = List.copyOf(fields);
     this.splits = List.copyOf(splits);
+    this.pruned = List.copyOf(pruned);
   }
 
   /** Id of the snapshot. */
@@ -40,5 +48,10 @@ public final class ScanPlan {
 
   public List<Split> splits() {
     return splits;
+  }
+
+  /** Of a command with a {@code prune}: files of the snapshot in which no row can match. */
+  public List<StoredObject> pruned() {
+    return pruned;
   }
 }
