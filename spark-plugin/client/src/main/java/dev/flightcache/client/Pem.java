@@ -142,12 +142,15 @@ final class Pem {
     ByteArrayOutputStream whole = new ByteArrayOutputStream();
     whole.write(tag);
     int length = content.size();
-    if (length < 0x80) {
-      whole.write(length);
-    } else {
-      whole.writeBytes(
-          new byte[] {(byte) 0x83, (byte) (length >> 16), (byte) (length >> 8), (byte) length});
+    if (length >= 0x80) {
+      // As few bytes as hold it, or the JDK takes it for no DER.
+      int bytes = length < 0x100 ? 1 : length < 0x10000 ? 2 : 3;
+      whole.write(0x80 | bytes);
+      for (int i = bytes - 1; i > 0; i--) {
+        whole.write(length >> 8 * i);
+      }
     }
+    whole.write(length);
     whole.writeBytes(content.toByteArray());
     return whole.toByteArray();
   }

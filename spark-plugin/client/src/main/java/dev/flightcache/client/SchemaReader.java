@@ -89,11 +89,7 @@ final class SchemaReader {
       childFields.add(children[i].field());
     }
     ColumnType type = type(source);
-    boolean listed = type.kind() == Kind.LIST || type.kind() == Kind.LARGE_LIST;
-    boolean one = listed || type.kind() == Kind.MAP || type.kind() == Kind.FIXED_SIZE_LIST;
-    if (one && children.length != 1) {
-      throw new IllegalArgumentException(type + " of " + children.length + " children");
-    }
+    nested(type, children);
     String name = source.name() == null ? "" : source.name();
     DictionaryEncoding encoding = source.dictionary();
     Field field = new Field(name, source.nullable(), type, childFields, encoding != null);
@@ -108,6 +104,35 @@ final class SchemaReader {
     }
     boolean unsigned = index != null && !index.isSigned();
     return Layout.dictionary(field, plain, encoding.id(), bits, unsigned);
+  }
+
+  /** Readers look for children by the type alone. */
+  private static void nested(ColumnType type, Layout[] children) {
+    boolean right;
+    switch (type.kind()) {
+      case LIST:
+      case LARGE_LIST:
+      case FIXED_SIZE_LIST:
+        right = children.length == 1;
+        break;
+      case MAP:
+        right = children.length == 1 && isEntries(children[0]);
+        break;
+      case STRUCT:
+      case OTHER:
+        right = true;
+        break;
+      default:
+        right = children.length == 0;
+    }
+    if (!right) {
+      throw new IllegalArgumentException(type + " of " + children.length + " children");
+    }
+  }
+
+  private static boolean isEntries(Layout entries) {
+    boolean plain = entries.kind() == Kind.STRUCT && entries.values() == null;
+    return plain && entries.children().length == 2;
   }
 
   private static ColumnType type(org.apache.arrow.flatbuf.Field source) {
