@@ -7,10 +7,16 @@ public final class FlightcacheException extends IOException {
   private static final long serialVersionUID = 1L;
 
   private final ErrorKind kind;
+  private final long retryAfterMs;
 
   public FlightcacheException(ErrorKind kind, String message, Throwable cause) {
+    this(kind, message, cause, -1);
+  }
+
+  FlightcacheException(ErrorKind kind, String message, Throwable cause, long retryAfterMs) {
     super(message, cause);
     this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
   }
 
   public FlightcacheException(ErrorKind kind, String message) {
@@ -19,6 +25,11 @@ public final class FlightcacheException extends IOException {
 
   public ErrorKind kind() {
     return kind;
+  }
+
+  /** When the node asks to come back, in milliseconds; -1 if it does not say. */
+  long retryAfterMs() {
+    return retryAfterMs;
   }
 
   /** Whether the same ticket may succeed at another node. */
