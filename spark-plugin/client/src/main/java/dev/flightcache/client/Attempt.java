@@ -11,6 +11,7 @@ final class Attempt {
   private final ClientOptions options;
   private final BatchReader reader = new BatchReader();
   private boolean answered;
+
   /** Whether the breaker knows how it went. */
   private boolean told;
 

@@ -16,7 +16,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.arrow.flight.impl.Flight.Action;
+import org.apache.arrow.flight.impl.Flight.ActionType;
 import org.apache.arrow.flight.impl.Flight.Criteria;
+import org.apache.arrow.flight.impl.Flight.Empty;
 import org.apache.arrow.flight.impl.Flight.FlightDescriptor;
 import org.apache.arrow.flight.impl.Flight.FlightEndpoint;
 import org.apache.arrow.flight.impl.Flight.FlightInfo;
@@ -53,10 +55,23 @@ final class FlightClients implements Client {
   }
 
   @Override
+  public void ping(Duration deadline) throws FlightcacheException {
+    anywhere(
+        (stub, node) -> {
+          // Of all calls the one that looks at nothing but the credentials.
+          Iterator<ActionType> actions = stub.listActions(Empty.getDefaultInstance());
+          actions.forEachRemaining(action -> {});
+          return true;
+        },
+        deadline);
+  }
+
+  @Override
   public ScanPlan plan(ScanCommand command, Duration deadline) throws FlightcacheException {
     FlightDescriptor descriptor = descriptor(command);
     return anywhere(
-        (stub, node) -> Plans.read(stub.getFlightInfo(descriptor), node, command.filters()), deadline);
+        (stub, node) -> Plans.read(stub.getFlightInfo(descriptor), node, command.filters()),
+        deadline);
   }
 
   @Override
@@ -151,7 +166,8 @@ final class FlightClients implements Client {
   @Override
   public BatchStream read(Split split, long skipRows) throws FlightcacheException {
     if (skipRows > 0 && split.filtered() || skipRows < 0) {
-      throw new FlightcacheException(ErrorKind.INVALID, "rows of a filtered split cannot be skipped");
+      throw new FlightcacheException(
+          ErrorKind.INVALID, "rows of a filtered split cannot be skipped");
     }
     Reading reading = new Reading(split);
     SplitStream[] self = new SplitStream[1];
@@ -196,7 +212,8 @@ final class FlightClients implements Client {
     }
     if (usable.isEmpty()) {
       String why = refused == null ? "" : ": " + refused.getMessage();
-      throw new FlightcacheException(ErrorKind.INTERNAL, "no location of the split is usable" + why);
+      throw new FlightcacheException(
+          ErrorKind.INTERNAL, "no location of the split is usable" + why);
     }
     return new ArrayDeque<>(usable);
   }

@@ -135,8 +135,7 @@ class MessageTest {
     assertEquals(List.of("blue"), values(reader, indices(0)));
     assertThrows(FlightcacheException.class, () -> values(reader, indices(-1)));
     assertThrows(
-        FlightcacheException.class,
-        () -> reader.read(dictionary(1, true, "pink").message(memory)));
+        FlightcacheException.class, () -> reader.read(dictionary(1, true, "pink").message(memory)));
     assertThrows(
         FlightcacheException.class,
         () -> reader.read(dictionary(2, false, "pink").message(memory)));

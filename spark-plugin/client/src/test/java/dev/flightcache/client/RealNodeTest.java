@@ -65,9 +65,18 @@ class RealNodeTest {
     assertEquals(0, writer.waitFor(), said);
     node =
         new ProcessBuilder(
-                Path.of(binary).toAbsolutePath().toString(), "serve", "--listen", "127.0.0.1:0",
-                "--admin-listen", "127.0.0.1:0", "--cache-dir", folder.resolve("cache").toString(),
-                "--memory", "256MiB", "--dataset", "table=" + data.toUri())
+                Path.of(binary).toAbsolutePath().toString(),
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--cache-dir",
+                folder.resolve("cache").toString(),
+                "--memory",
+                "256MiB",
+                "--dataset",
+                "table=" + data.toUri())
             .redirectError(folder.resolve("log").toFile())
             .start();
     var lines = new InputStreamReader(node.getInputStream(), StandardCharsets.UTF_8);
@@ -125,6 +134,7 @@ class RealNodeTest {
   @Test
   void readsATableAsItWasWritten() throws Exception {
     try (Client client = client()) {
+      client.ping(SOON);
       assertEquals(List.of("table"), client.datasets(SOON));
       ScanPlan plan = client.plan(ScanCommand.dataset("table"), SOON);
       assertEquals(ROWS, plan.rows());
@@ -132,8 +142,10 @@ class RealNodeTest {
       for (Split split : plan.splits()) {
         long before = ids.size();
         ids.addAll(read(client, split, 0));
-        long rows = split.objects().get(0).rowGroups().stream().mapToLong(RowGroup::rows).sum();
-        assertEquals(rows, ids.size() - before);
+        List<RowGroup> groups = split.objects().get(0).rowGroups();
+        assertEquals(groups.stream().mapToLong(RowGroup::rows).sum(), ids.size() - before);
+        assertEquals(before % (ROWS / 2), groups.get(0).firstRow());
+        assertTrue(split.objects().get(0).modifiedMs() > 0);
         assertTrue(split.expiresMs() > System.currentTimeMillis());
       }
       assertIds(ids, 0, ROWS);
@@ -150,10 +162,16 @@ class RealNodeTest {
         try (Wire wire = new Wire(url, 3_000_000, silent);
             Client other =
                 Client.open(
-                    ClientOptions.builder(List.of(url)).idleTimeout(Duration.ofSeconds(1)).build())) {
+                    ClientOptions.builder(List.of(url))
+                        .idleTimeout(Duration.ofSeconds(1))
+                        .build())) {
           Split split =
               new Split(
-                  whole.ticket(), List.of(wire.url(), url), whole.expiresMs(), false, whole.objects());
+                  whole.ticket(),
+                  List.of(wire.url(), url),
+                  whole.expiresMs(),
+                  false,
+                  whole.objects());
           assertEquals(all.subList(11, all.size()), read(other, split, 11));
           assertTrue(wire.broke());
           Values.assertFreed(other);

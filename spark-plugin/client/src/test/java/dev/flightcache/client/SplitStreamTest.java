@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.grpc.Metadata;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -193,12 +192,20 @@ class SplitStreamTest {
   @Test
   void errorsThatNoOtherNodeMendsEndTheRead() {
     Status[] statuses = {
-      Status.NOT_FOUND, Status.UNAUTHENTICATED, Status.PERMISSION_DENIED, Status.INVALID_ARGUMENT,
-      Status.ABORTED, Status.DATA_LOSS
+      Status.NOT_FOUND,
+      Status.UNAUTHENTICATED,
+      Status.PERMISSION_DENIED,
+      Status.INVALID_ARGUMENT,
+      Status.ABORTED,
+      Status.DATA_LOSS
     };
     ErrorKind[] kinds = {
-      ErrorKind.NOT_FOUND, ErrorKind.UNAUTHENTICATED, ErrorKind.DENIED, ErrorKind.INVALID,
-      ErrorKind.STALE, ErrorKind.DATA
+      ErrorKind.NOT_FOUND,
+      ErrorKind.UNAUTHENTICATED,
+      ErrorKind.DENIED,
+      ErrorKind.INVALID,
+      ErrorKind.STALE,
+      ErrorKind.DATA
     };
     for (int i = 0; i < statuses.length; i++) {
       Status status = statuses[i].withDescription("because of `x`");
@@ -214,12 +221,16 @@ class SplitStreamTest {
   void wrongPositionsAreNotBelieved() throws Exception {
     two.serves(stream -> stream.rows(0, 1000, 90).end());
     String[] wrong = {
-      TestNode.position(0, 5, 10), TestNode.position(0, 10, 9), "{}", "[", "{\"row_group\":-1}",
-      "{\"row_group\":0,\"first_row\":1e30,\"rows\":1}", "\u0000"
+      TestNode.position(0, 5, 10),
+      TestNode.position(0, 10, 9),
+      "{}",
+      "[",
+      "{\"row_group\":-1}",
+      "{\"row_group\":0,\"first_row\":1e30,\"rows\":1}",
+      "\u0000"
     };
     for (String metadata : wrong) {
-      one.serves(
-          stream -> stream.rows(0, 10, 10).batch(10, 20, metadata).rows(20, 1000, 70).end());
+      one.serves(stream -> stream.rows(0, 10, 10).batch(10, 20, metadata).rows(20, 1000, 70).end());
       assertEquals(ALL, read(client, both(), 0), metadata);
     }
     assertEquals(ErrorKind.INTERNAL, fails(TestNode.split(one.url())).kind());
@@ -239,8 +250,7 @@ class SplitStreamTest {
       assertEquals(ALL, read(small, TestNode.split(one.url()), 0));
       one.serves(stream -> stream.rows(0, 50_000, 50_000).end());
       FlightcacheException error =
-          assertThrows(
-              FlightcacheException.class, () -> read(small, TestNode.split(one.url()), 0));
+          assertThrows(FlightcacheException.class, () -> read(small, TestNode.split(one.url()), 0));
       assertEquals(ErrorKind.EXHAUSTED, error.kind());
       Values.assertFreed(small);
     }
