@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from harness.client import Client
+from harness.client import Client, metadata
 from harness.node import Dataset, Node, serving, store
 from harness.stores import BlobContainer
 from harness.tables import assert_same, parquet, pieces, tpch
@@ -149,6 +149,19 @@ def test_filter_needs_no_projected_column(client: Client, table: pa.Table) -> No
     readers = [client.flight.do_get(one.ticket) for one in info.endpoints]
     rows = sum(chunk.data.num_rows for reader in readers for chunk in reader)
     assert rows == table.filter(KEY == 33).num_rows
+
+
+def test_pruned_objects_are_named(client: Client) -> None:
+    """Of a command with a `prune`, a client learns what it need not read elsewhere."""
+    whole = client.info("lineitem")
+    objects = [one for endpoint in whole.endpoints for one in metadata(endpoint)["objects"]]
+    files = {one["path"]: {**one, "row_groups": []} for one in objects}
+    assert "pruned" not in metadata(whole)
+    none = client.info("lineitem", prune="l_orderkey < 0")
+    assert (none.endpoints, metadata(none)["pruned"]) == ([], list(files.values()))
+    first = client.info("lineitem", prune="l_orderkey < 5")
+    (read,) = {one["path"] for e in first.endpoints for one in metadata(e)["objects"]}
+    assert [one["path"] for one in metadata(first)["pruned"]] == [one for one in files if one != read]
 
 
 def test_prune_and_filter_together(client: Client, table: pa.Table) -> None:

@@ -1,6 +1,7 @@
 """Plans and reads: descriptors, columns, limits, metadata."""
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -147,6 +148,7 @@ def test_plan_metadata_describes_the_files(lineitem: Lineitem) -> None:
     seen: dict[str, list[dict[str, int]]] = {}
     for one in objects:
         assert one["etag"]
+        assert abs(one["modified_ms"] / 1000 - time.time()) < 3600
         seen.setdefault(one["path"], []).extend(one["row_groups"])
     assert [path.rsplit("/", 1)[-1] for path in sorted(seen)] == [
         f"part-{i}.parquet" for i in range(FILES)
@@ -167,7 +169,12 @@ def described(file: pq.FileMetaData, ordinal: int) -> dict[str, int]:
     dictionary = first.dictionary_page_offset
     start = min(dictionary, first.data_page_offset) if dictionary else first.data_page_offset
     compressed = sum(column.total_compressed_size for column in columns)
-    return {"ordinal": ordinal, "rows": group.num_rows, "midpoint": start + compressed // 2}
+    return {
+        "ordinal": ordinal,
+        "first_row": sum(file.row_group(before).num_rows for before in range(ordinal)),
+        "rows": group.num_rows,
+        "midpoint": start + compressed // 2,
+    }
 
 
 def test_endpoints_say_where_and_how_long(lineitem: Lineitem) -> None:

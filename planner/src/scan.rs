@@ -77,6 +77,8 @@ pub struct ScanPlan {
     pub schema: SchemaRef,
     /// The splits to read, in path and file order.
     pub splits: Vec<PlannedSplit>,
+    /// With a `prune`, the objects none of whose row groups may match; they show no row groups.
+    pub pruned: Vec<SplitObject>,
     /// Rows in all, where no filter makes that unknown.
     pub rows: Option<u64>,
     /// Whether the splits must be read through one endpoint, since only a reader of all of them
@@ -154,6 +156,7 @@ impl Planner {
         let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
         let hint = (!hints.is_empty()).then(|| conjunction(hints));
         let mut splits = plan_splits(&self.context, &table.schema, table, hint.as_ref()).await?;
+        let pruned = if scan.prune.is_some() { pruned(table, &splits) } else { Vec::new() };
         if let Some(named) = &scan.row_groups {
             keep_row_groups(&mut splits, named);
         }
@@ -162,7 +165,7 @@ impl Planner {
         if scan.filter.is_none() {
             rows = Some(limit_splits(&mut splits, command.limit));
         }
-        Ok(ScanPlan { schema: scan.schema, splits, rows, single_endpoint })
+        Ok(ScanPlan { schema: scan.schema, splits, pruned, rows, single_endpoint })
     }
 
     /// Reads one split of `command`, or all of them if `split` is absent, at most `limit` rows.
@@ -334,11 +337,14 @@ fn plan_object(
     footer: &Footer,
     hint: Option<&Arc<dyn PhysicalExpr>>,
 ) -> Vec<PlannedSplit> {
+    let described = row_groups_metadata(footer);
     let mut planned = Vec::with_capacity(object.splits.len());
     for split in &object.splits {
         let kept = prune::row_groups(footer, hint, split.row_groups.clone());
-        let row_groups: Vec<_> =
-            kept.into_iter().filter_map(|ordinal| row_group_metadata(footer, ordinal)).collect();
+        let row_groups: Vec<_> = kept
+            .into_iter()
+            .filter_map(|ordinal| described.get(ordinal as usize).copied())
+            .collect();
         if row_groups.is_empty() {
             continue;
         }
@@ -352,16 +358,29 @@ fn plan_object(
                 start: split.row_groups.start,
                 end: split.row_groups.end,
             },
-            object: SplitObject {
-                path: id.path.clone(),
-                size: id.size,
-                etag: id.etag.clone(),
-                row_groups,
-            },
+            object: split_object(object, row_groups),
             limit: None,
         });
     }
     planned
+}
+
+/// The objects of `table` that `splits` do not read, in path order.
+fn pruned(table: &DatasetTable, splits: &[PlannedSplit]) -> Vec<SplitObject> {
+    let read: HashSet<_> = splits.iter().map(|split| split.object.path.as_str()).collect();
+    let left = table.objects.iter().filter(|object| !read.contains(object.object.id.path.as_str()));
+    left.map(|object| split_object(object, Vec::new())).collect()
+}
+
+fn split_object(object: &TableObject, row_groups: Vec<RowGroupMetadata>) -> SplitObject {
+    let id = &object.object.id;
+    SplitObject {
+        path: id.path.clone(),
+        size: id.size,
+        etag: id.etag.clone(),
+        modified_ms: object.object.last_modified_ms,
+        row_groups,
+    }
 }
 
 /// Rows that a filter is evaluated over at a time: each row's value may hold all of its literals.
@@ -447,11 +466,17 @@ pub(crate) fn partitioned_file(
         .with_extension(FileSplit::new(Arc::clone(id), row_groups))
 }
 
-fn row_group_metadata(footer: &Footer, ordinal: u32) -> Option<RowGroupMetadata> {
-    let group = footer.metadata.row_groups().get(ordinal as usize)?;
-    Some(RowGroupMetadata {
-        ordinal,
-        rows: u64::try_from(group.num_rows()).unwrap_or(0),
-        midpoint: midpoint(footer, ordinal)?,
-    })
+/// What is told of every row group of a file.
+fn row_groups_metadata(footer: &Footer) -> Vec<RowGroupMetadata> {
+    let mut next_row = 0;
+    let groups = (0..).zip(footer.metadata.row_groups());
+    groups
+        .map(|(ordinal, group)| {
+            let (rows, first_row) = (u64::try_from(group.num_rows()).unwrap_or(0), next_row);
+            next_row += rows;
+            // A row group without columns has no bytes: no range can hold it but that of its start.
+            let midpoint = midpoint(footer, ordinal).unwrap_or(0);
+            RowGroupMetadata { ordinal, first_row, rows, midpoint }
+        })
+        .collect()
 }

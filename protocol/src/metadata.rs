@@ -11,6 +11,10 @@ pub struct ScanMetadata {
     pub bytes: u64,
     /// Objects in the snapshot.
     pub objects: u64,
+    /// Of a command with a `prune`, the objects none of whose row groups may match: they are in the
+    /// snapshot and no endpoint reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pruned: Vec<SplitObject>,
 }
 
 /// `app_metadata` of one endpoint.
@@ -30,6 +34,8 @@ pub struct SplitObject {
     pub size: u64,
     /// ETag, as the store gave it; empty where the store gives none.
     pub etag: String,
+    /// When it was written, in milliseconds since the Unix epoch, as the store says.
+    pub modified_ms: i64,
     /// The row groups, in file order.
     pub row_groups: Vec<RowGroupMetadata>,
 }
@@ -39,6 +45,8 @@ pub struct SplitObject {
 pub struct RowGroupMetadata {
     /// Ordinal in the file.
     pub ordinal: u32,
+    /// Its first row, counted from the start of the file.
+    pub first_row: u64,
     /// Rows it holds before any filter.
     pub rows: u64,
     /// Byte by which parquet-mr assigns it to a byte range: start of its first page plus half of

@@ -69,7 +69,8 @@ pub(super) async fn plan(
         let splits = plan.splits.iter();
         splits.map(|split| split_endpoint(node, split, &whole)).collect::<Result<_>>()?
     };
-    info(&plan.schema, descriptor, endpoints, plan.rows, snapshot)
+    let metadata = ScanMetadata { pruned: plan.pruned, ..metadata(snapshot) };
+    info(&plan.schema, descriptor, endpoints, plan.rows, &metadata)
 }
 
 /// Does `work` at the snapshot that `command` reads; again at a new one, where none is pinned and
@@ -149,7 +150,13 @@ async fn describe(node: &Node, dataset: &Dataset) -> std::result::Result<FlightI
         let snapshot = dataset.snapshot().await;
         let snapshot = snapshot.map_err(|error| error.context(format!("dataset `{name}`")))?;
         let table = node.planner.table(&snapshot).await?;
-        info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &snapshot)
+        info(
+            table.schema(),
+            descriptor.clone(),
+            Vec::new(),
+            Some(table.rows()),
+            &metadata(&snapshot),
+        )
     };
     Ok(known.await.unwrap_or_else(|error| {
         log("ListFlights", &error);
@@ -245,25 +252,30 @@ fn timestamp(ms: u64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: (ms / 1000) as i64, nanos: (ms % 1000 * 1_000_000) as i32 }
 }
 
+/// What is told of a snapshot.
+fn metadata(snapshot: &Snapshot) -> ScanMetadata {
+    ScanMetadata {
+        snapshot: snapshot.id.clone(),
+        bytes: snapshot.bytes,
+        objects: snapshot.objects.len() as u64,
+        pruned: Vec::new(),
+    }
+}
+
 fn info(
     schema: &Schema,
     descriptor: FlightDescriptor,
     endpoint: Vec<FlightEndpoint>,
     rows: Option<u64>,
-    snapshot: &Snapshot,
+    metadata: &ScanMetadata,
 ) -> Result<FlightInfo> {
-    let metadata = ScanMetadata {
-        snapshot: snapshot.id.clone(),
-        bytes: snapshot.bytes,
-        objects: snapshot.objects.len() as u64,
-    };
     let info = FlightInfo::new()
         .try_with_schema(schema)
         .map_err(|error| Error::internal("schema cannot be sent").with_source(error))?
         .with_total_records(rows.and_then(|rows| i64::try_from(rows).ok()).unwrap_or(-1))
         .with_total_bytes(-1)
         .with_ordered(true)
-        .with_app_metadata(json(&metadata)?);
+        .with_app_metadata(json(metadata)?);
     Ok(FlightInfo { endpoint, ..info.with_descriptor(descriptor) })
 }
 

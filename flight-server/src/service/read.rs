@@ -24,7 +24,7 @@ use super::{
     encode::{FlightEncoder, FlightMessage},
     info::at_snapshot,
     sql,
-    stream::{MayGoOn, OpenStream, Reader, Sender},
+    stream::{MayGoOn, OpenStream, Pulse, Reader, Sender},
 };
 use crate::{
     auth::Caller,
@@ -128,9 +128,9 @@ impl Admitted {
         let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD);
         let open = OpenStream::new(Arc::clone(&node), reader, may_go_on, permit);
         let pulse = open.pulse();
-        let sending = sender.clone();
+        let outlet = Outlet { sender: sender.clone(), pulse: pulse.clone() };
         let producing = Arc::clone(&node);
-        let producer = Producer { node: producing, encoder, sender: sending, copies, arrived };
+        let producer = Producer { node: producing, encoder, outlet, copies, arrived };
         let produced = node.cpu.spawn(async move {
             let end = tokio::select! {
                 end = producer.run(batches) => end,
@@ -177,10 +177,16 @@ async fn admit(node: &Node, reader: &Reader) -> Result<OwnedSemaphorePermit> {
     }
 }
 
+/// Where messages go, and whether they are asked for.
+struct Outlet {
+    sender: Sender,
+    pulse: Pulse,
+}
+
 struct Producer {
     node: Arc<Node>,
     encoder: FlightEncoder,
-    sender: Sender,
+    outlet: Outlet,
     /// Whether batches are memory of their own, and not slices of chunks.
     copies: bool,
     arrived: Instant,
@@ -189,12 +195,12 @@ struct Producer {
 impl Producer {
     /// Produces every message; returns early, and well, when the client is gone.
     async fn run(self, mut batches: BatchStream) -> Result<()> {
-        let Self { node, mut encoder, sender, copies, arrived } = self;
+        let Self { node, mut encoder, outlet, copies, arrived } = self;
         let mut first = true;
         loop {
             // Before the batch is made: what cannot be sent must not be there either.
             let room = if copies { BATCH_BYTES } else { 0 };
-            let Some(mut copy) = reserve(&node, &node.copies, &sender, room).await? else {
+            let Some(mut copy) = reserve(&node, &node.copies, &outlet, room).await? else {
                 return Ok(());
             };
             let Some(batch) = batches.next().await else { break };
@@ -207,11 +213,11 @@ impl Producer {
             let bytes: usize = messages.iter().map(FlightMessage::bytes).sum();
             let spare = copy.num_permits().saturating_sub(bytes.div_ceil(1024));
             drop(copy.split(spare));
-            if !send_all(&node, &sender, messages, Some(Arc::new(copy))).await? {
+            if !send_all(&node, &outlet, messages, Some(Arc::new(copy))).await? {
                 return Ok(());
             }
         }
-        send_all(&node, &sender, encoder.finish()?, None).await?;
+        send_all(&node, &outlet, encoder.finish()?, None).await?;
         Ok(())
     }
 }
@@ -227,18 +233,18 @@ fn metadata(batch: &RecordBatch) -> Result<Vec<u8>> {
 /// memory is that of `copy`.
 async fn send_all(
     node: &Node,
-    sender: &Sender,
+    outlet: &Outlet,
     messages: Vec<FlightMessage>,
     copy: Option<Arc<OwnedSemaphorePermit>>,
 ) -> Result<bool> {
     for message in messages {
         let bytes = message.bytes();
-        let Some(permit) = reserve(node, &node.stream_memory, sender, bytes).await? else {
+        let Some(permit) = reserve(node, &node.stream_memory, outlet, bytes).await? else {
             return Ok(false);
         };
         node.flight.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let held = Held { _message: permit, _copy: copy.clone() };
-        if sender.send(Ok(Outgoing::new(message, held))).await.is_err() {
+        if outlet.sender.send(Ok(Outgoing::new(message, held))).await.is_err() {
             return Ok(false);
         }
     }
@@ -257,13 +263,19 @@ pub(super) struct Held {
 async fn reserve(
     node: &Node,
     budget: &Arc<Semaphore>,
-    sender: &Sender,
+    outlet: &Outlet,
     bytes: usize,
 ) -> Result<Option<OwnedSemaphorePermit>> {
     let capacity = (node.settings.stream_memory >> 10).min(Semaphore::MAX_PERMITS as u64);
     let kib = (bytes as u64).div_ceil(1024).min(capacity);
     if let Ok(permit) = Arc::clone(budget).try_acquire_many_owned(kib as u32) {
         return Ok(Some(permit));
+    }
+    // Whose client has something to read still leaves what comes free to those who have nothing:
+    // streams that nobody reads then hold as little as they can.
+    tokio::select! {
+        () = outlet.pulse.asked() => {}
+        () = outlet.sender.closed() => return Ok(None),
     }
     let _waiter = node.waiters().enter();
     let waiting = Arc::clone(budget).acquire_many_owned(kib as u32);
@@ -272,6 +284,6 @@ async fn reserve(
             Ok(Ok(permit)) => Ok(Some(permit)),
             _ => Err(Error::exhausted("the memory of streams is taken: try again later")),
         },
-        () = sender.closed() => Ok(None),
+        () = outlet.sender.closed() => Ok(None),
     }
 }

@@ -121,7 +121,7 @@ impl Node {
             let mut row_groups = Vec::with_capacity(object.row_groups.len());
             for row_group in object.row_groups {
                 let waiting = wanted.remove(&row_group.ordinal).filter(|waiting| {
-                    waiting.iter().all(|waiting| waiting.expected.rows == row_group.rows)
+                    waiting.iter().all(|waiting| waiting.expected.is_planned_as(&row_group))
                 });
                 let of = row_group.ordinal;
                 let unasked =

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{FieldRef, Schema},
 };
 use flightcache_cache::{Column, Error, PIECE_ROWS, Result};
-use flightcache_protocol::BatchMetadata;
+use flightcache_protocol::{BatchMetadata, RowGroupMetadata};
 
 /// A row group as the footer tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub(super) struct Expected {
     /// Its first row, counted from the start of the file.
     pub(super) first_row: u64,
     pub(super) rows: u64,
+}
+
+impl Expected {
+    pub(super) fn is_planned_as(&self, planned: &RowGroupMetadata) -> bool {
+        self.ordinal == planned.ordinal
+            && self.first_row == planned.first_row
+            && self.rows == planned.rows
+    }
 }
 
 /// One row group of which not all batches are there.

@@ -1,0 +1,138 @@
+package dev.flightcache.client;
+
+import io.grpc.MethodDescriptor;
+import org.apache.arrow.flight.impl.Flight.Ticket;
+
+/** The stream of a ticket from one node, until it ends or fails. */
+final class Attempt {
+  private final Node node;
+  private final Node.Connection connection;
+  private final TicketCall call;
+  private final ClientOptions options;
+  private final BatchReader reader = new BatchReader();
+  private boolean answered;
+
+  /** Whether the breaker knows how it went. */
+  private boolean told;
+
+  private boolean closed;
+  private final boolean oneObject;
+  private long end;
+  private long bytes;
+  private long waitNanos;
+
+  private Attempt(
+      Node node, Node.Connection connection, TicketCall call, ClientOptions options, boolean one) {
+    this.node = node;
+    this.connection = connection;
+    this.call = call;
+    this.options = options;
+    this.oneObject = one;
+  }
+
+  /** Calls {@code node}, whose breaker let the caller through. */
+  static Attempt start(
+      Node node,
+      MethodDescriptor<Ticket, Message> method,
+      Ticket ticket,
+      ClientOptions options,
+      boolean oneObject)
+      throws FlightcacheException {
+    Node.Connection connection = node.take();
+    TicketCall call = TicketCall.start(connection.channel(), method, ticket, node.address());
+    return new Attempt(node, connection, call, options, oneObject);
+  }
+
+  Node node() {
+    return node;
+  }
+
+  /** To cancel from another thread. */
+  TicketCall call() {
+    return call;
+  }
+
+  /** Whether it gave a batch. */
+  boolean answered() {
+    return answered;
+  }
+
+  /** The next batch, which is the caller's to free; null at the end. */
+  MemoryBatch next() throws FlightcacheException, InterruptedException {
+    try {
+      return receive();
+    } catch (FlightcacheException error) {
+      told = true;
+      node.breaker().ended(error);
+      throw error;
+    }
+  }
+
+  private MemoryBatch receive() throws FlightcacheException, InterruptedException {
+    long limit = (answered ? options.idleTimeout() : options.firstByteTimeout()).toNanos();
+    long started = System.nanoTime();
+    while (true) {
+      long before = System.nanoTime();
+      Message message = call.next(Math.max(0, limit - (before - started)));
+      waitNanos += System.nanoTime() - before;
+      if (message == null) {
+        arrived();
+        return null;
+      }
+      bytes += message.bytes();
+      MemoryBatch batch = reader.read(message);
+      if (batch != null) {
+        arrived();
+        return inOrder(batch);
+      }
+    }
+  }
+
+  private void arrived() {
+    if (!answered) {
+      answered = true;
+      told = true;
+      node.breaker().answered();
+    }
+  }
+
+  /** Rows come in the order of the file, or nobody could go on behind one of them. */
+  private MemoryBatch inOrder(MemoryBatch batch) throws FlightcacheException {
+    BatchPosition place = batch.position();
+    if (place != null && oneObject) {
+      if (place.firstRow() < end) {
+        batch.free();
+        String where = node.address() + " sent row " + place.firstRow() + " behind row " + end;
+        throw new FlightcacheException(ErrorKind.INTERNAL, where);
+      }
+      end = place.end();
+    }
+    return batch;
+  }
+
+  /** The columns; null before the first message. */
+  String columns() {
+    return reader.fields() == null ? null : reader.fields().toString();
+  }
+
+  long bytes() {
+    return bytes;
+  }
+
+  long waitNanos() {
+    return waitNanos;
+  }
+
+  /** Ends the call and frees what it holds but for batches that it gave; idempotent. */
+  void close() {
+    if (!closed) {
+      closed = true;
+      if (!told) {
+        node.breaker().left();
+      }
+      call.close();
+      reader.close();
+      node.giveBack(connection);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+package dev.flightcache.client;
+
+import io.netty.buffer.ByteBuf;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** Memory of one message's body. Whoever holds it frees it, once. */
+final class Block {
+  private final Memory memory;
+  private final ByteBuf buffer;
+  private final int bytes;
+  private final AtomicBoolean freed = new AtomicBoolean();
+
+  Block(Memory memory, ByteBuf buffer, int bytes) {
+    this.memory = memory;
+    this.buffer = buffer;
+    this.bytes = bytes;
+  }
+
+  int bytes() {
+    return bytes;
+  }
+
+  /** Where it is to be filled. */
+  ByteBuf buffer() {
+    return buffer;
+  }
+
+  long address() {
+    return buffer.memoryAddress();
+  }
+
+  /** Some of it, to read and write; out of bounds it throws. */
+  ByteBuffer view(int at, int length) {
+    return buffer.nioBuffer(at, length).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  /** Idempotent. */
+  void free() {
+    if (freed.compareAndSet(false, true)) {
+      buffer.release();
+      memory.gaveBack(bytes);
+    }
+  }
+}

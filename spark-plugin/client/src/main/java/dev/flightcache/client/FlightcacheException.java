@@ -1,0 +1,47 @@
+package dev.flightcache.client;
+
+import java.io.IOException;
+
+/** Why a call failed. The message names what it concerns and holds no credential. */
+public final class FlightcacheException extends IOException {
+  private static final long serialVersionUID = 1L;
+
+  private final ErrorKind kind;
+  private final long retryAfterMs;
+
+  public FlightcacheException(ErrorKind kind, String message, Throwable cause) {
+    this(kind, message, cause, -1);
+  }
+
+  FlightcacheException(ErrorKind kind, String message, Throwable cause, long retryAfterMs) {
+    super(message, cause);
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  public FlightcacheException(ErrorKind kind, String message) {
+    this(kind, message, null);
+  }
+
+  public ErrorKind kind() {
+    return kind;
+  }
+
+  /** When the node asks to come back, in milliseconds; -1 if it does not say. */
+  long retryAfterMs() {
+    return retryAfterMs;
+  }
+
+  /** Whether the same ticket may succeed at another node. */
+  public boolean elsewhere() {
+    switch (kind) {
+      case UNAVAILABLE:
+      case EXHAUSTED:
+      case TIMEOUT:
+      case INTERNAL:
+        return true;
+      default:
+        return false;
+    }
+  }
+}

@@ -1,0 +1,87 @@
+package dev.flightcache.client;
+
+import java.util.List;
+import java.util.Objects;
+
+/** What is to be read: the JSON scan command of {@code GetFlightInfo}. Immutable. */
+public final class ScanCommand {
+  private final String dataset;
+  private final String url;
+  private final List<String> columns;
+  private final String filter;
+  private final String prune;
+  private final Long limit;
+  private final String snapshot;
+
+  private ScanCommand(
+      String dataset,
+      String url,
+      List<String> columns,
+      String filter,
+      String prune,
+      Long limit,
+      String snapshot) {
+    this.dataset = dataset;
+    this.url = url;
+    this.columns = columns == null ? null : List.copyOf(columns);
+    this.filter = filter;
+    this.prune = prune;
+    this.limit = limit;
+    this.snapshot = snapshot;
+  }
+
+  /** The whole of a dataset. */
+  public static ScanCommand dataset(String name) {
+    Objects.requireNonNull(name);
+    return new ScanCommand(name, null, null, null, null, null, null);
+  }
+
+  /** A folder or a file inside a dataset's prefix. */
+  public static ScanCommand url(String url) {
+    Objects.requireNonNull(url);
+    return new ScanCommand(null, url, null, null, null, null, null);
+  }
+
+  /** Columns to return, in this order; none of them gives rows without columns. */
+  public ScanCommand withColumns(List<String> names) {
+    return new ScanCommand(dataset, url, names, filter, prune, limit, snapshot);
+  }
+
+  /** SQL expression; rows for which it is not true are never returned. */
+  public ScanCommand withFilter(String expression) {
+    return new ScanCommand(dataset, url, columns, expression, prune, limit, snapshot);
+  }
+
+  /** SQL expression that may drop row groups and pages that cannot match, but no single row. */
+  public ScanCommand withPrune(String expression) {
+    return new ScanCommand(dataset, url, columns, filter, expression, limit, snapshot);
+  }
+
+  /** Rows to return at most, over all splits. */
+  public ScanCommand withLimit(long rows) {
+    return new ScanCommand(dataset, url, columns, filter, prune, rows, snapshot);
+  }
+
+  /** Id of the snapshot to read. */
+  public ScanCommand withSnapshot(String id) {
+    return new ScanCommand(dataset, url, columns, filter, prune, limit, id);
+  }
+
+  /** Whether rows are filtered on the server, so that positions in the file do not follow rows. */
+  boolean filters() {
+    return filter != null;
+  }
+
+  /** As it goes over the wire. */
+  String json() {
+    Json.Writer json = new Json.Writer();
+    json.member("dataset", dataset).member("url", url).member("columns", columns);
+    json.member("filter", filter).member("prune", prune).member("limit", limit);
+    return json.member("snapshot", snapshot).end();
+  }
+
+  @Override
+  public String toString() {
+    return json();
+  }
+}

@@ -1,0 +1,94 @@
+package dev.flightcache.spark.parquet;
+
+import dev.flightcache.client.Field;
+import dev.flightcache.spark.vector.VectorTypes;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+
+/** The columns that a scan needs, matched with those of the cache; or why they do not fit. */
+final class Columns implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  /** Of Spark: the number of a row in its file, which only its own reader makes. */
+  private static final String ROW_INDEX = "_tmp_metadata_row_index";
+
+  /** Of Spark: the value that a column has in files older than it. */
+  private static final String OLD_DEFAULT = "EXISTS_DEFAULT";
+
+  private final StructType required;
+  private final ArrayList<String> names;
+  private final boolean caseSensitive;
+  private final String refusal;
+
+  private Columns(
+      StructType required, List<String> names, boolean caseSensitive, String refusal) {
+    this.required = required;
+    this.names = new ArrayList<>(names);
+    this.caseSensitive = caseSensitive;
+    this.refusal = refusal;
+  }
+
+  static Columns of(StructType required, List<Field> fields, boolean caseSensitive) {
+    List<String> names = new ArrayList<>();
+    for (StructField column : required.fields()) {
+      List<Field> found = new ArrayList<>();
+      for (Field field : fields) {
+        boolean same = field.name().equalsIgnoreCase(column.name());
+        if (caseSensitive ? field.name().equals(column.name()) : same) {
+          found.add(field);
+        }
+      }
+      Optional<String> refusal = refusal(column, found, caseSensitive);
+      if (refusal.isPresent()) {
+        String why = "column `" + column.name() + "`: " + refusal.get();
+        return new Columns(required, List.of(), caseSensitive, why);
+      }
+      found.forEach(field -> names.add(field.name()));
+    }
+    Set<String> distinct = new HashSet<>(names);
+    String twice = distinct.size() < names.size() ? "a column is read twice" : null;
+    return new Columns(required, names, caseSensitive, twice);
+  }
+
+  private static Optional<String> refusal(
+      StructField column, List<Field> found, boolean caseSensitive) {
+    if (column.name().equals(ROW_INDEX)) {
+      return Optional.of("row numbers are made by Spark's reader");
+    }
+    if (column.metadata().contains(OLD_DEFAULT)) {
+      return Optional.of("it has a default in older files");
+    }
+    if (found.size() > 1) {
+      return Optional.of("several of its names differ by case only");
+    }
+    return found.isEmpty()
+        ? Optional.empty()
+        : VectorTypes.refusal(found.get(0), column.dataType(), caseSensitive);
+  }
+
+  /** What Spark needs. */
+  StructType required() {
+    return required;
+  }
+
+  /** Names to ask the cache for; columns that it does not have are null in every file. */
+  List<String> names() {
+    return names;
+  }
+
+  /** Whether names that differ by case are different ones. */
+  boolean caseSensitive() {
+    return caseSensitive;
+  }
+
+  /** Why the columns do not fit; null if they do. */
+  String refusal() {
+    return refusal;
+  }
+}

@@ -1,0 +1,130 @@
+package dev.flightcache.spark.parquet;
+
+import dev.flightcache.client.Client;
+import dev.flightcache.client.FlightcacheException;
+import dev.flightcache.client.ScanCommand;
+import dev.flightcache.client.ScanPlan;
+import dev.flightcache.client.Split;
+import dev.flightcache.client.StoredObject;
+import dev.flightcache.spark.Cause;
+import dev.flightcache.spark.Clients;
+import dev.flightcache.spark.Metrics;
+import dev.flightcache.spark.Settings;
+import dev.flightcache.spark.Warnings;
+import dev.flightcache.spark.range.FileIdentity;
+import dev.flightcache.spark.range.FileSplits;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.execution.datasources.FileStatusWithMetadata;
+
+/** What the cache plans for the files that Spark listed: the listing is the truth. */
+final class PlannedFiles {
+  /** Folders that are asked for one by one; above that, what they have in common is. */
+  private static final int MAX_FOLDERS = 8;
+
+  private final Map<String, StoredObject> objects = new HashMap<>();
+  private final Map<String, List<Split>> splits = new HashMap<>();
+  private final boolean pruned;
+
+  private PlannedFiles(boolean pruned) {
+    this.pruned = pruned;
+  }
+
+  static PlannedFiles plan(
+      Settings settings,
+      Columns columns,
+      Optional<String> prune,
+      List<FileStatusWithMetadata> files) {
+    PlannedFiles planned = new PlannedFiles(prune.isPresent());
+    Client client = Clients.of(settings.client());
+    for (Path folder : folders(files)) {
+      ScanCommand command = ScanCommand.url(Urls.of(folder)).withColumns(columns.names());
+      if (prune.isPresent()) {
+        command = command.withPrune(prune.get());
+      }
+      try {
+        planned.add(client.plan(command, settings.planTimeout()));
+      } catch (FlightcacheException error) {
+        Metrics.fallback(Cause.of(error.kind()));
+        Warnings.direct(Cause.of(error.kind()), folder + ": " + error.getMessage());
+      }
+    }
+    return planned;
+  }
+
+  private void add(ScanPlan plan) {
+    for (Split split : plan.splits()) {
+      for (StoredObject object : split.objects()) {
+        objects.put(object.path(), object);
+        splits.computeIfAbsent(object.path(), path -> new ArrayList<>()).add(split);
+      }
+    }
+    for (StoredObject object : plan.pruned()) {
+      objects.put(object.path(), object);
+    }
+  }
+
+  /**
+   * The splits of a file as they travel; none of them where no row of it can match. Null if the
+   * cache does not have this version of the file.
+   */
+  byte[] splits(FileStatus file) {
+    String path = Urls.inContainer(file.getPath());
+    StoredObject object = objects.get(path);
+    if (object == null) {
+      return null;
+    }
+    if (!FileIdentity.same(object, file)) {
+      Metrics.fallback(Cause.CHANGED);
+      return null;
+    }
+    try {
+      return new FileSplits(object, splits.getOrDefault(path, List.of()), pruned).encode();
+    } catch (IOException error) {
+      Warnings.direct(Cause.INTERNAL, path + ": " + error);
+      return null;
+    }
+  }
+
+  /** The folders that hold the files; one that holds them all if they are many. */
+  private static Set<Path> folders(List<FileStatusWithMetadata> files) {
+    Set<Path> folders = new LinkedHashSet<>();
+    for (FileStatusWithMetadata file : files) {
+      folders.add(file.getPath().getParent());
+    }
+    if (folders.size() <= MAX_FOLDERS) {
+      return folders;
+    }
+    Map<String, Path> common = new HashMap<>();
+    for (Path folder : folders) {
+      String store = folder.toUri().getScheme() + "://" + folder.toUri().getAuthority();
+      common.merge(store, folder, PlannedFiles::above);
+    }
+    return new LinkedHashSet<>(common.values());
+  }
+
+  private static Path above(Path one, Path other) {
+    Path path = one;
+    while (path.getParent() != null && !isUnder(other, path)) {
+      path = path.getParent();
+    }
+    return path;
+  }
+
+  private static boolean isUnder(Path path, Path folder) {
+    for (Path each = path; each != null; each = each.getParent()) {
+      if (each.equals(folder)) {
+        return true;
+      }
+    }
+    return false;
+  }
+}

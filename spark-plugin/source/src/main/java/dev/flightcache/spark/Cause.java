@@ -1,0 +1,38 @@
+package dev.flightcache.spark;
+
+import dev.flightcache.client.ErrorKind;
+import java.util.Locale;
+
+/** Why rows did not come from the cache: the label of a counter. */
+public enum Cause {
+  /** No dataset covers the path, or the snapshot does not hold the file. */
+  UNCOVERED,
+  /** The file is another version than the one that the cache knows. */
+  CHANGED,
+  /** A column comes in a form that Spark would not read from the file. */
+  COLUMNS,
+  /** The row groups of the file do not follow each other. */
+  LAYOUT,
+  /** Dates or times of another calendar, which only Spark's reader rebases. */
+  CALENDAR,
+  INVALID,
+  NOT_FOUND,
+  DENIED,
+  UNAUTHENTICATED,
+  STALE,
+  EXHAUSTED,
+  UNAVAILABLE,
+  DATA,
+  TIMEOUT,
+  CANCELLED,
+  INTERNAL;
+
+  /** The cause that an error of the client is. */
+  public static Cause of(ErrorKind kind) {
+    return valueOf(kind.name());
+  }
+
+  String label() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}
