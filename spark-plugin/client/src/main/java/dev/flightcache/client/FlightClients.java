@@ -2,7 +2,6 @@ package dev.flightcache.client;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
-import io.grpc.MethodDescriptor;
 import io.grpc.StatusRuntimeException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -39,14 +38,14 @@ final class FlightClients implements Client {
   private final ClientOptions options;
   private final Nodes nodes;
   private final Memory memory;
-  private final MethodDescriptor<Ticket, Message> method;
+  private final TicketCall.Method method;
   private final Set<SplitStream> streams = ConcurrentHashMap.newKeySet();
 
   FlightClients(ClientOptions options) {
     this.options = options;
     this.nodes = new Nodes(options);
     this.memory = new Memory(options.memory());
-    this.method = TicketCall.method(memory);
+    this.method = new TicketCall.Method(memory);
   }
 
   /** A call that is answered at once. */

@@ -55,6 +55,11 @@ final class Memory {
     used.addAndGet(-bytes);
   }
 
+  /** Whether so much is taken that streams should not read ahead. */
+  boolean scarce() {
+    return used.get() > limit / 2;
+  }
+
   /** Bytes that are taken at this moment. */
   long used() {
     return used.get();

@@ -28,6 +28,7 @@ final class TicketCall {
 
   private final ClientCall<Ticket, Message> call;
   private final NodeAddress node;
+  private final Memory memory;
 
   /** Messages, then an {@link End}. */
   private final LinkedBlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
@@ -49,23 +50,32 @@ final class TicketCall {
     }
   }
 
-  private TicketCall(ClientCall<Ticket, Message> call, NodeAddress node) {
+  /** {@code DoGet}, and the memory that its messages are read into. */
+  static final class Method {
+    private final Memory memory;
+    private final MethodDescriptor<Ticket, Message> descriptor;
+
+    Method(Memory memory) {
+      this.memory = memory;
+      this.descriptor =
+          MethodDescriptor.<Ticket, Message>newBuilder()
+              .setType(MethodDescriptor.MethodType.SERVER_STREAMING)
+              .setFullMethodName(FlightServiceGrpc.getDoGetMethod().getFullMethodName())
+              .setRequestMarshaller(ProtoUtils.marshaller(Ticket.getDefaultInstance()))
+              .setResponseMarshaller(new MessageMarshaller(memory))
+              .build();
+    }
+  }
+
+  private TicketCall(ClientCall<Ticket, Message> call, NodeAddress node, Memory memory) {
     this.call = call;
     this.node = node;
+    this.memory = memory;
   }
 
-  static MethodDescriptor<Ticket, Message> method(Memory memory) {
-    return MethodDescriptor.<Ticket, Message>newBuilder()
-        .setType(MethodDescriptor.MethodType.SERVER_STREAMING)
-        .setFullMethodName(FlightServiceGrpc.getDoGetMethod().getFullMethodName())
-        .setRequestMarshaller(ProtoUtils.marshaller(Ticket.getDefaultInstance()))
-        .setResponseMarshaller(new MessageMarshaller(memory))
-        .build();
-  }
-
-  static TicketCall start(
-      Channel channel, MethodDescriptor<Ticket, Message> method, Ticket ticket, NodeAddress node) {
-    TicketCall started = new TicketCall(channel.newCall(method, CallOptions.DEFAULT), node);
+  static TicketCall start(Channel channel, Method method, Ticket ticket, NodeAddress node) {
+    var call = channel.newCall(method.descriptor, CallOptions.DEFAULT);
+    TicketCall started = new TicketCall(call, node, method.memory);
     started.call.start(started.new Arrivals(), new Metadata());
     started.ask();
     started.call.sendMessage(ticket);
@@ -134,8 +144,8 @@ final class TicketCall {
     int more = 0;
     synchronized (this) {
       while (!closed && asked + waiting < AHEAD) {
-        boolean nothing = asked + waiting == 0;
-        if (!nothing && waitingBytes + (asked + 1) * largest > AHEAD_BYTES) {
+        boolean much = waitingBytes + (asked + 1) * largest > AHEAD_BYTES || memory.scarce();
+        if (asked + waiting > 0 && much) {
           break;
         }
         asked++;
