@@ -37,6 +37,7 @@ final class TicketCall {
   private int waiting;
   private long waitingBytes;
   private long largest;
+  private long promised;
   private boolean closed;
 
   /** Why no more messages come. */
@@ -118,6 +119,7 @@ final class TicketCall {
       }
       closed = true;
     }
+    over();
     call.cancel("the reader is done", null);
     for (Object left = arrived.poll(); left != null; left = arrived.poll()) {
       if (left instanceof Message) {
@@ -143,13 +145,11 @@ final class TicketCall {
   private void ask() {
     int more = 0;
     synchronized (this) {
-      while (!closed && asked + waiting < AHEAD) {
-        boolean much = waitingBytes + (asked + 1) * largest > AHEAD_BYTES || memory.scarce();
-        if (asked + waiting > 0 && much) {
-          break;
-        }
+      while (!closed && mayAsk()) {
         asked++;
         more++;
+        promised += largest;
+        memory.expect(largest);
       }
     }
     if (more > 0) {
@@ -157,12 +157,39 @@ final class TicketCall {
     }
   }
 
+  /** One message may always be on its way; the schema, and so a batch behind it, at the start. */
+  private boolean mayAsk() {
+    int ahead = asked + waiting;
+    if (ahead == 0) {
+      return true;
+    }
+    if (largest == 0) {
+      return ahead < 2;
+    }
+    boolean room = waitingBytes + (asked + 1) * largest <= AHEAD_BYTES && !memory.scarce();
+    return ahead < AHEAD && room;
+  }
+
+  /** One message that was asked for is here. */
+  private void came() {
+    long share = asked == 0 ? 0 : promised / asked;
+    asked--;
+    promised -= share;
+    memory.expect(-share);
+  }
+
+  /** No message comes any more. */
+  private synchronized void over() {
+    memory.expect(-promised);
+    promised = 0;
+  }
+
   /** Runs on gRPC's threads. */
   private final class Arrivals extends ClientCall.Listener<Message> {
     @Override
     public void onMessage(Message message) {
       synchronized (TicketCall.this) {
-        asked--;
+        came();
         if (closed) {
           message.free();
           return;
@@ -177,6 +204,7 @@ final class TicketCall {
 
     @Override
     public void onClose(Status status, Metadata trailers) {
+      over();
       arrived.add(new End(status, trailers));
     }
   }

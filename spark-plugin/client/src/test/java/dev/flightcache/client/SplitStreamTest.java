@@ -273,6 +273,28 @@ class SplitStreamTest {
   }
 
   @Test
+  void manyStreamsReadLessAheadInsteadOfFailing() throws Exception {
+    one.serves(stream -> stream.rows(0, 20_000, 1000).end());
+    List<BatchStream> streams = new ArrayList<>();
+    try (Client tight = client(Duration.ofSeconds(30), 1 << 20)) {
+      for (int i = 0; i < 16; i++) {
+        streams.add(tight.read(TestNode.split(one.url()), 0));
+      }
+      for (int batch = 0; batch < 20; batch++) {
+        for (BatchStream stream : streams) {
+          assertTrue(stream.next());
+          assertEquals(batch * 1000L, Values.at(stream.batch().column(0), 0));
+        }
+      }
+      for (BatchStream stream : streams) {
+        assertFalse(stream.next());
+        stream.close();
+      }
+      Values.assertFreed(tight);
+    }
+  }
+
+  @Test
   void deadNodesAreLeftAloneAfterSomeFailures() throws Exception {
     String dead;
     try (TestNode gone = new TestNode()) {
