@@ -40,8 +40,22 @@ public final class VectorTypes {
   }
 
   /**
-   * The type that Spark's own reader infers from such a column of a Parquet file; empty if it has
-   * none. An accepted one, as {@link #refusal} says.
+   * The one of {@code fields} that Spark calls {@code name}; empty if there is none.
+   *
+   * @throws IllegalArgumentException if two could be meant
+   */
+  public static Optional<Field> find(List<Field> fields, String name, boolean caseSensitive) {
+    try {
+      int found = Shape.find(fields, name, caseSensitive);
+      return found < 0 ? Optional.empty() : Optional.of(fields.get(found));
+    } catch (Refused refused) {
+      throw new IllegalArgumentException(refused.getMessage());
+    }
+  }
+
+  /**
+   * The type that Spark's own reader infers from such a column of a Parquet file, everything in it
+   * nullable as there; empty if it has none. An accepted one, as {@link #refusal} says.
    *
    * @param inferLocal {@code spark.sql.parquet.inferTimestampNTZ.enabled}
    */
@@ -59,7 +73,7 @@ public final class VectorTypes {
         return children.size() != 1
             ? Optional.empty()
             : inferred(children.get(0), inferLocal)
-                .map(item -> DataTypes.createArrayType(item, children.get(0).nullable()));
+                .map(item -> DataTypes.createArrayType(item, true));
       case STRUCT:
         return struct(children, inferLocal);
       case MAP:
@@ -73,14 +87,9 @@ public final class VectorTypes {
     if (entries.children().size() != 2) {
       return Optional.empty();
     }
-    Field value = entries.children().get(1);
+    Optional<DataType> value = inferred(entries.children().get(1), inferLocal);
     return inferred(entries.children().get(0), inferLocal)
-        .flatMap(
-            keyType ->
-                inferred(value, inferLocal)
-                    .map(
-                        valueType ->
-                            DataTypes.createMapType(keyType, valueType, value.nullable())));
+        .flatMap(key -> value.map(type -> DataTypes.createMapType(key, type, true)));
   }
 
   private static Optional<DataType> struct(List<Field> children, boolean inferLocal) {
@@ -90,7 +99,7 @@ public final class VectorTypes {
       if (type.isEmpty()) {
         return Optional.empty();
       }
-      fields.add(DataTypes.createStructField(child.name(), type.get(), child.nullable()));
+      fields.add(DataTypes.createStructField(child.name(), type.get(), true));
     }
     return Optional.of(DataTypes.createStructType(fields));
   }

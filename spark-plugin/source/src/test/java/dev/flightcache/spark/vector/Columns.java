@@ -11,23 +11,30 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.apache.spark.unsafe.Platform;
 
 /** Columns in Arrow's layout, built by hand in memory of exactly the size that they need. */
 public final class Columns implements AutoCloseable {
   private final List<Long> allocated = new ArrayList<>();
+  private final Map<Long, Long> sizes = new HashMap<>();
 
   /** Memory that holds {@code bytes}. */
   public long memory(byte[] bytes) {
     long address = Platform.allocateMemory(Math.max(bytes.length, 1));
     allocated.add(address);
+    sizes.put(address, (long) bytes.length);
     Platform.copyMemory(bytes, Platform.BYTE_ARRAY_OFFSET, null, address, bytes.length);
     return address;
   }
 
+  /** Frees the memory, having spoilt it, so that whoever reads on reads nonsense. */
   @Override
   public void close() {
+    sizes.forEach((address, size) -> Platform.setMemory(address, (byte) 0xEE, size));
+    sizes.clear();
     allocated.forEach(Platform::freeMemory);
     allocated.clear();
   }
