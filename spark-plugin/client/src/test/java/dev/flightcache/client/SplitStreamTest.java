@@ -9,6 +9,7 @@ import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -333,6 +334,33 @@ class SplitStreamTest {
     stream.close();
     assertEquals(ErrorKind.CANCELLED, reading.get(20, TimeUnit.SECONDS));
     Values.assertFreed(client);
+  }
+
+  @Test
+  void streamsClosedAtAnyMomentLeaveNothing() throws Exception {
+    one.serves(stream -> stream.rows(0, 1000, 20).fails(Status.UNAVAILABLE));
+    two.serves(stream -> stream.rows(0, 2000, 30).end());
+    Random random = new Random(1);
+    for (int round = 0; round < 150; round++) {
+      BatchStream stream = client.read(both(), random.nextInt(100));
+      int batches = random.nextInt(60);
+      CompletableFuture<Void> reading =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  for (int i = 0; i < batches && stream.next(); i++) {
+                    stream.bytes();
+                  }
+                } catch (FlightcacheException error) {
+                  assertEquals(ErrorKind.CANCELLED, error.kind());
+                }
+              });
+      if (random.nextBoolean()) {
+        stream.cancel();
+      }
+      stream.close();
+      reading.get(20, TimeUnit.SECONDS);
+    }
   }
 
   @Test
