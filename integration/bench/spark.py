@@ -28,17 +28,16 @@ MIB = 1 << 20
 # A port at which nobody listens.
 NOWHERE = "grpc://127.0.0.1:9"
 
+COLUMNS = ["orderkey", "partkey", "suppkey", "linenumber", "quantity", "extendedprice", "discount"]
+COLUMNS += ["tax", "returnflag", "linestatus", "shipdate", "commitdate", "receiptdate"]
+COLUMNS += ["shipinstruct", "shipmode", "comment"]
 SCANS = {
     "scan of 4 columns": "SELECT sum(l_quantity), sum(l_extendedprice), sum(l_discount), "
     "sum(l_tax) FROM lineitem",
     "scan of wide strings": "SELECT max(l_comment), max(l_shipinstruct), max(l_shipmode) "
     "FROM lineitem",
-    "scan of all columns": "SELECT "
-    + ", ".join(
-        f"max(l_{name})"
-        for name in ["orderkey", "partkey", "suppkey", "linenumber", "quantity", "extendedprice", "discount", "tax", "returnflag", "linestatus", "shipdate", "commitdate", "receiptdate", "shipinstruct", "shipmode", "comment"]
-    )
-    + " FROM lineitem",
+    "scan of all columns": f"SELECT {', '.join(f'max(l_{name})' for name in COLUMNS)} "
+    "FROM lineitem",
 }
 HEADER = ["", "direct", "cache", "ratio", "cache down", "ratio", "direct, store", "cache, store"]
 HEADER += ["ratio", "CPU: direct", "cache", "node"]
