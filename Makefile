@@ -22,7 +22,7 @@ DEBUG := target/debug/flightcache
 MVN = JAVA_HOME=$$(integration/setup jdk) mvn --quiet --batch-mode --no-transfer-progress --file spark-plugin/pom.xml
 RELEASE := target/release/flightcache
 
-.PHONY: help demo serve build jars test test-jars e2e lint fmt bench bench-sql clean rust
+.PHONY: help demo serve build jars test test-jars e2e lint fmt bench bench-sql bench-spark clean rust
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,11 +65,14 @@ fmt: rust .venv/ready ## rewrite Rust and Python in the house format
 	.venv/bin/ruff check --config integration/pyproject.toml --fix integration
 	.venv/bin/ruff format --config integration/pyproject.toml integration
 
-bench: build .venv/ready .node/ready bench-sql ## the measurements of the README, into integration/bench/*.md
+bench: build .venv/ready .node/ready bench-sql bench-spark ## the measurements of the README, into integration/bench/*.md
 	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench $(ARGS)
 
 bench-sql: rust ## only those of SQL, into integration/bench/tpch.md (ARGS="--queries q1,q6" narrows them)
 	cargo bench --locked --package flightcache-planner --package flightcache-flight-server --bench tpch -- $(ARGS) | tee integration/bench/tpch.md
+
+bench-spark: build jars .venv/ready .cache/spark/ready ## only those of Spark, into integration/bench/spark.md (ARGS="--scale 0.1 --queries q1,q6")
+	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench.spark $(ARGS)
 
 clean: ## remove everything that was built, installed or generated here
 	rm -rf target .venv .node .cache spark-plugin/dist spark-plugin/*/target

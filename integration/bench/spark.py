@@ -28,20 +28,16 @@ MIB = 1 << 20
 # A port at which nobody listens.
 NOWHERE = "grpc://127.0.0.1:9"
 
+COLUMNS = ["orderkey", "partkey", "suppkey", "linenumber", "quantity", "extendedprice", "discount"]
+COLUMNS += ["tax", "returnflag", "linestatus", "shipdate", "commitdate", "receiptdate"]
+COLUMNS += ["shipinstruct", "shipmode", "comment"]
 SCANS = {
     "scan of 4 columns": "SELECT sum(l_quantity), sum(l_extendedprice), sum(l_discount), "
     "sum(l_tax) FROM lineitem",
     "scan of wide strings": "SELECT max(l_comment), max(l_shipinstruct), max(l_shipmode) "
     "FROM lineitem",
-    "scan of all columns": "SELECT "
-    + ", ".join(
-        f"max(l_{name})"
-        for name in (
-            "orderkey partkey suppkey linenumber quantity extendedprice discount tax returnflag "
-            "linestatus shipdate commitdate receiptdate shipinstruct shipmode comment"
-        ).split()
-    )
-    + " FROM lineitem",
+    "scan of all columns": f"SELECT {', '.join(f'max(l_{name})' for name in COLUMNS)} "
+    "FROM lineitem",
 }
 HEADER = ["", "direct", "cache", "ratio", "cache down", "ratio", "direct, store", "cache, store"]
 HEADER += ["ratio", "CPU: direct", "cache", "node"]
@@ -119,6 +115,33 @@ def sides(version: str, url: str) -> Iterator[dict[str, Side]]:
         }
 
 
+@dataclass
+class Bench:
+    """Everybody who takes part."""
+
+    data: Path
+    sides: dict[str, Side]
+    node: Node
+    repetitions: int
+
+    def ask(self, name: str, text: str) -> float:
+        """Run one query on every side in turns; return the node's CPU seconds for one run."""
+        spent = []
+        for turn in range(self.repetitions + 1):
+            answers = set()
+            for way, side in self.sides.items():
+                if way == "direct, store" and turn > 1:
+                    side.runs[name].append(side.runs[name][-1])
+                    continue
+                with measured(self.node.process.pid) as run:
+                    answers.add(side.ask(name, text, self.data))
+                if way == "cache" and turn:
+                    spent.append(run.cpu_s)
+            assert len(answers) == 1, f"{name}: {answers}"
+        print(name, {way: round(one.wall(name), 2) for way, one in self.sides.items()}, flush=True)
+        return median(spent)
+
+
 def measure(data: Path, version: str, queries: Sequence[str], repetitions: int) -> list[list[str]]:
     """Ask every side in turns; return the lines of a table."""
     texts = {name: text for name, text in (SCANS | tpch_queries()).items() if name in queries}
@@ -131,29 +154,10 @@ def measure(data: Path, version: str, queries: Sequence[str], repetitions: int) 
         for table in TABLES:
             client.act("flightcache.warm", {"dataset": table})
         fetched = node.stats()["origin"]["requests"]
-        nodes = {name: ask(texts[name], name, data, all_sides, node, repetitions) for name in texts}
+        bench = Bench(data, all_sides, node, repetitions)
+        nodes = {name: bench.ask(name, text) for name, text in texts.items()}
         assert node.stats()["origin"]["requests"] == fetched, "what is warm asks for nothing"
     return table_of(list(texts), all_sides, nodes)
-
-
-def ask(
-    text: str, name: str, data: Path, all_sides: dict[str, Side], node: Node, repetitions: int
-) -> float:
-    """Run one query on every side in turns; return the node's CPU seconds for one run."""
-    spent = []
-    for turn in range(repetitions + 1):
-        answers = set()
-        for way, side in all_sides.items():
-            if way == "direct, store" and turn > 1:
-                side.runs[name].append(side.runs[name][-1])
-                continue
-            with measured(node.process.pid) as run:
-                answers.add(side.ask(name, text, data))
-            if way == "cache" and turn:
-                spent.append(run.cpu_s)
-        assert len(answers) == 1, f"{name}: {answers}"
-    print(name, {way: round(side.wall(name), 2) for way, side in all_sides.items()}, flush=True)
-    return median(spent)
 
 
 def table_of(names: list[str], of: dict[str, Side], nodes: dict[str, float]) -> list[list[str]]:
