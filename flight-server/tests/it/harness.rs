@@ -1,6 +1,6 @@
 //! A node in this process over a store in memory, and the same store read from outside of it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use arrow::array::RecordBatch;
 use flightcache_cache::{ChunkSource, FetchRequest, ObjectId};
@@ -14,7 +14,11 @@ use flightcache_flight_server::{
 use flightcache_planner::remote::{Connection, RemoteSettings, RemoteSource};
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
-use tokio::runtime::Handle;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+};
 
 pub(crate) const PREFIX: &str = "test://store";
 
@@ -131,6 +135,30 @@ pub(crate) async fn put(store: &InMemory, path: &str, bytes: Vec<u8>) {
 pub(crate) async fn compare(remote: &Remote, local: &Local, request: &FetchRequest) {
     let (found, expected) = tokio::join!(remote.fetch(request), local.origin.fetch(request));
     assert_eq!(found.unwrap(), expected.unwrap(), "{request:?}");
+}
+
+/// Where `node` is reached until it has said `most` bytes, and then says nothing more.
+pub(crate) async fn stalling(node: SocketAddr, most: u64) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut asks, mut told) = client.into_split();
+                let (says, mut hears) = TcpStream::connect(node).await.unwrap().into_split();
+                let asking = tokio::io::copy(&mut asks, &mut hears);
+                let telling = async {
+                    tokio::io::copy(&mut says.take(most), &mut told).await.unwrap();
+                    pending::<()>().await;
+                };
+                tokio::select! {
+                    _ = asking => {}
+                    () = telling => {}
+                }
+            });
+        }
+    });
+    address
 }
 
 /// Runs `test` on the runtime of a node's I/O and of its clients, with that of a node's work.

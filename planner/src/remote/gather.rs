@@ -71,6 +71,7 @@ impl Gatherer {
         let mut wanted = waiting.remove(scan).unwrap_or_default();
         drop(waiting);
         wanted.retain(|waiting| !waiting.done.is_closed());
+        // Neighbours in one request: what others want of the same row group as well.
         wanted.sort_by_key(|waiting| waiting.expected.ordinal);
         while !wanted.is_empty() {
             let rest = wanted.split_off(MOST.min(wanted.len()));

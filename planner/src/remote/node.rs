@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use arrow_flight::{
     FlightDescriptor, FlightEndpoint, FlightInfo,
     decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder},
 };
-use flightcache_cache::{Error, ErrorKind, ObjectId, Result};
+use flightcache_cache::{Column, Error, ErrorKind, ObjectId, Result};
 use flightcache_protocol::{BatchMetadata, ScanCommand, SplitMetadata, SplitObject};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
@@ -75,12 +75,14 @@ impl Node {
         self.breaker.lets_through() && !self.uncovered.contains_key(object)
     }
 
-    /// Asks for row groups of `scan` and hands each to who waits for it, or drops it.
+    /// Asks for row groups of `scan` and hands each to who waits for it. Who gets none hears so once
+    /// what that says of the node is noted.
     pub(super) async fn ask(&self, scan: Scan, wanted: Vec<Waiting>) {
         let Some(admitted) = self.breaker.admit() else { return };
         add(&self.counters.requests, 1);
+        let wanted = Wanting::new(wanted);
+        let read = in_time(self.read_timeout, self.read(&scan, &wanted));
         // Decoders may panic on bytes that nobody vouches for.
-        let read = in_time(self.read_timeout, self.read(&scan, wanted));
         let read = AssertUnwindSafe(read).catch_unwind().await.map(Result::flatten);
         let broken = |_| Err(Error::internal("what the node sent cannot be decoded"));
         let Err(error) = read.unwrap_or_else(broken) else { return admitted.succeeded() };
@@ -92,6 +94,7 @@ impl Node {
             admitted.failed();
             add(&self.counters.failures, 1);
         }
+        drop(wanted);
         self.warn(&scan.object, &error);
     }
 
@@ -106,44 +109,35 @@ impl Node {
         warn!(node = %self.url, %object, kind, %error, "read from the object store instead");
     }
 
-    async fn read(&self, scan: &Scan, wanted: Vec<Waiting>) -> Result<()> {
-        let expected: Vec<_> = wanted.iter().map(|waiting| waiting.expected).collect();
+    async fn read(&self, scan: &Scan, wanted: &Wanting) -> Result<()> {
+        let mut expected = wanted.expected();
         let info = self.plan(scan, &expected).await?;
-        let mut wanted: BTreeMap<u32, Vec<Waiting>> =
-            wanted.into_iter().fold(BTreeMap::new(), |mut wanted, waiting| {
-                wanted.entry(waiting.expected.ordinal).or_insert_with(Vec::new).push(waiting);
-                wanted
-            });
         let mut reads = Vec::with_capacity(info.endpoint.len());
         for endpoint in info.endpoint {
             let object = object_of(&endpoint)?;
             same_version(&object, &scan.object)?;
             let mut row_groups = Vec::with_capacity(object.row_groups.len());
-            for row_group in object.row_groups {
-                let waiting = wanted.remove(&row_group.ordinal).filter(|waiting| {
-                    waiting.iter().all(|waiting| waiting.expected.is_planned_as(&row_group))
-                });
-                let of = row_group.ordinal;
+            for planned in object.row_groups {
+                let asked = expected.remove(&planned.ordinal);
+                let of = planned.ordinal;
                 let unasked =
                     || Error::internal(format!("the node plans row group {of} otherwise"));
-                row_groups.push(waiting.ok_or_else(unasked)?);
+                row_groups.push(asked.filter(|it| it.is_planned_as(&planned)).ok_or_else(unasked)?);
             }
-            reads.push(self.endpoint(scan, endpoint, row_groups));
+            reads.push(self.endpoint(scan, endpoint, row_groups, wanted));
         }
-        if let Some((missing, _)) = wanted.first_key_value() {
+        if let Some((missing, _)) = expected.first_key_value() {
             return Err(Error::internal(format!("the node plans no row group {missing}")));
         }
         stream::iter(reads).map(Ok).try_for_each_concurrent(ENDPOINTS_AT_ONCE, |read| read).await
     }
 
-    async fn plan(&self, scan: &Scan, expected: &[Expected]) -> Result<FlightInfo> {
+    async fn plan(&self, scan: &Scan, expected: &BTreeMap<u32, Expected>) -> Result<FlightInfo> {
         let columns = scan.fields.iter().map(|field| field.name().clone()).collect();
-        let mut row_groups: Vec<_> = expected.iter().map(|expected| expected.ordinal).collect();
-        row_groups.dedup();
         let command = ScanCommand {
             url: Some(scan.url.clone()),
             columns: Some(columns),
-            row_groups: Some(row_groups),
+            row_groups: Some(expected.keys().copied().collect()),
             ..ScanCommand::default()
         };
         let json = serde_json::to_vec(&command)
@@ -153,22 +147,22 @@ impl Node {
         self.in_time(planned).await?.map_err(of_flight)
     }
 
-    /// Reads one endpoint, whose row groups come in the order of `wanted`.
+    /// Reads one endpoint, whose row groups come in the order of `expected`.
     async fn endpoint(
         &self,
         scan: &Scan,
         endpoint: FlightEndpoint,
-        wanted: Vec<Vec<Waiting>>,
+        expected: Vec<Expected>,
+        wanted: &Wanting,
     ) -> Result<()> {
         let mut flight = self.client.flight()?;
         let opened = flight.do_get(endpoint.ticket.unwrap_or_default());
         let opened = self.in_time(opened).await?.map_err(of_flight)?;
         let mut messages = opened.into_inner();
-        for waiting in wanted {
-            let Some(expected) = waiting.first().map(|waiting| waiting.expected) else { continue };
+        for expected in expected {
             let mut row_group = RowGroup::new(expected, scan.fields.clone());
             while !row_group.is_complete() {
-                if waiting.iter().all(|waiting| waiting.done.is_closed()) {
+                if !wanted.is_awaited(expected.ordinal) {
                     // Nobody waits any more: what is left of this stream is not worth its bytes.
                     return Ok(());
                 }
@@ -176,19 +170,13 @@ impl Node {
                 let DecodedFlightData { inner, payload } = message;
                 match payload {
                     DecodedPayload::None => {}
-                    DecodedPayload::Schema(schema) => {
-                        rows::check(&schema, &scan.fields)?;
-                    }
+                    DecodedPayload::Schema(schema) => rows::check(&schema, &scan.fields)?,
                     DecodedPayload::RecordBatch(batch) => {
                         row_group.push(&covered(&inner.app_metadata)?, &batch)?;
                     }
                 }
             }
-            let columns = row_group.finish()?;
-            for waiting in waiting {
-                // Whoever does not listen any more wants no columns either.
-                drop(waiting.done.send(columns.clone()));
-            }
+            wanted.give(expected.ordinal, &row_group.finish()?);
         }
         // The end says whether all went well; what a node sends beyond what it planned is its fault.
         match self.next(&mut messages).await? {
@@ -209,6 +197,45 @@ impl Node {
 async fn in_time<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T> {
     let late = |_| Error::unavailable(format!("no answer within {limit:?}"));
     timeout(limit, answer).await.map_err(late)
+}
+
+/// Who waits for which row group of one request.
+#[derive(Debug)]
+struct Wanting(Mutex<BTreeMap<u32, Vec<Waiting>>>);
+
+impl Wanting {
+    fn new(waiting: Vec<Waiting>) -> Self {
+        let mut wanted: BTreeMap<u32, Vec<Waiting>> = BTreeMap::new();
+        for waiting in waiting {
+            wanted.entry(waiting.expected.ordinal).or_default().push(waiting);
+        }
+        Self(Mutex::new(wanted))
+    }
+
+    /// What is wanted, each row group once.
+    fn expected(&self) -> BTreeMap<u32, Expected> {
+        let wanted = self.lock();
+        let firsts = wanted.values().filter_map(|waiting| waiting.first());
+        firsts.map(|waiting| (waiting.expected.ordinal, waiting.expected)).collect()
+    }
+
+    fn is_awaited(&self, ordinal: u32) -> bool {
+        let wanted = self.lock();
+        let mut waiting = wanted.get(&ordinal).into_iter().flatten();
+        waiting.any(|waiting| !waiting.done.is_closed())
+    }
+
+    fn give(&self, ordinal: u32, columns: &[Column]) {
+        let waiting = self.lock().remove(&ordinal).unwrap_or_default();
+        for waiting in waiting {
+            // Whoever does not listen any more wants no columns either.
+            drop(waiting.done.send(columns.to_vec()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The one object that an endpoint reads.
