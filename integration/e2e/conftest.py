@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import stores
+from harness import sparklab, stores
 from harness.node import LIVE
 from harness.slt.expected import COUNTS
+from harness.sparklab import Lab
 from harness.stores import Azurite, BlobContainer, Bucket
 
 
@@ -41,6 +42,13 @@ def moto() -> Iterator[str]:
 def bucket(moto: str) -> Bucket:
     """A bucket of one test's own."""
     return stores.bucket(moto, f"b{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Data for Spark, a node over them, and Sparks that read them with it and without."""
+    with sparklab.lab(tmp_path_factory.mktemp("spark") / "lake") as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn datasets_show_what_is_known() {
-        let metadata = ScanMetadata { snapshot: "s".to_owned(), bytes: 2048, objects: 3 };
+        let metadata =
+            ScanMetadata { snapshot: "s".to_owned(), bytes: 2048, objects: 3, pruned: Vec::new() };
         let known = FlightInfo::new()
             .with_descriptor(FlightDescriptor::new_path(vec!["lineitem".to_owned()]))
             .with_total_records(6)

@@ -12,7 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::Receiver;
 use tonic::Status;
 
-use super::{encode::FlightMessage, read::Held, stream::Pulse};
+use super::{
+    encode::FlightMessage,
+    read::Held,
+    stream::{Pulse, UnderWay},
+};
 
 /// A message on its way, with what is held until the transport has sent it.
 #[derive(Debug, Default)]
@@ -20,12 +24,12 @@ pub struct Outgoing {
     message: FlightMessage,
     /// Never read: dropped with the message.
     _held: Option<Held>,
-    pulse: Option<Pulse>,
+    under_way: Option<UnderWay>,
 }
 
 impl Outgoing {
     pub(super) fn new(message: FlightMessage, held: Held) -> Self {
-        Self { message, _held: Some(held), pulse: None }
+        Self { message, _held: Some(held), under_way: None }
     }
 }
 
@@ -44,8 +48,8 @@ impl Buf for Outgoing {
 
     fn advance(&mut self, sent: usize) {
         self.message.advance(sent);
-        if let Some(pulse) = &self.pulse {
-            pulse.sent();
+        if let Some(under_way) = &self.under_way {
+            under_way.sent();
         }
     }
 }
@@ -140,8 +144,8 @@ impl StreamBody {
         self.pulse.beat(next.is_pending());
         let status = match ready!(next) {
             Some(Ok(outgoing)) => {
-                let pulse = Some(self.pulse.clone());
-                return Poll::Ready(Some(Frame::data(Outgoing { pulse, ..outgoing })));
+                let under_way = Some(self.pulse.under_way());
+                return Poll::Ready(Some(Frame::data(Outgoing { under_way, ..outgoing })));
             }
             Some(Err(status)) => status,
             None => Status::unavailable("the stream was cut: read on elsewhere"),

@@ -1,7 +1,7 @@
-//! The life of a stream: from its admission until the transport lets go of its body.
+//! The life of a stream: from its admission until the transport has sent all of it.
 //!
 //! ```text
-//!  admitted ──► producing ──► ended: the client is told why ──► body dropped
+//!  admitted ──► producing ──► ended: the client is told why ──► all sent
 //!                  │ unread for too long        │ unread still
 //!                  └────────► ended             └──────────────► connection cut
 //! ```
@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,8 @@ use crate::{
 
 /// How long, at least, a stream must be unread and somebody wait before the stream is ended for it.
 const MIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client that left its stream unread for too long has to hear of its end.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a stream is looked at, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long before its deadline a caller is told that it waits in vain, so that the answer arrives.
@@ -98,45 +100,91 @@ struct Beat {
     start: Instant,
     taken_ms: AtomicU64,
     hungry: AtomicBool,
-    asked: Notify,
+    under_way: AtomicUsize,
+    changed: Notify,
+}
+
+/// A message that the transport has taken, until it has sent it.
+#[derive(Debug)]
+pub(super) struct UnderWay(Pulse);
+
+impl UnderWay {
+    /// Notes that the client took a part of it.
+    pub(super) fn sent(&self) {
+        self.0.sent();
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.0.changed.notify_waiters();
+        }
+    }
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
+        Self::since(Instant::now())
+    }
+
+    fn since(start: Instant) -> Self {
         let (taken_ms, hungry) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(Beat { start: Instant::now(), taken_ms, hungry, asked: Notify::new() }))
+        let under_way = AtomicUsize::new(0);
+        Self(Arc::new(Beat { start, taken_ms, hungry, under_way, changed: Notify::new() }))
     }
 
     /// Notes that the transport asked, and whether there was nothing for it.
     pub(super) fn beat(&self, hungry: bool) {
         self.sent();
         self.0.hungry.store(hungry, Ordering::Relaxed);
-        if hungry {
-            self.0.asked.notify_waiters();
+        if self.waits() {
+            self.0.changed.notify_waiters();
         }
     }
 
-    /// Waits until the transport asks and there is nothing for it.
+    /// Notes that the transport takes a message.
+    pub(super) fn under_way(&self) -> UnderWay {
+        self.0.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.clone())
+    }
+
+    /// Whether the client waits for us: the transport asked for more, and has sent all it had. It
+    /// asks before it has, as long as its buffers take it.
+    fn waits(&self) -> bool {
+        self.0.hungry.load(Ordering::Relaxed) && self.0.under_way.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until the client waits for us.
     pub(super) async fn asked(&self) {
-        loop {
-            let mut asked = pin!(self.0.asked.notified());
-            // From here on no beat is missed.
-            asked.as_mut().enable();
-            if self.0.hungry.load(Ordering::Relaxed) {
-                return;
-            }
-            asked.await;
-        }
+        self.until(Self::waits).await;
+    }
+
+    /// Waits until the transport holds nothing more of what it took.
+    async fn drained(&self) {
+        self.until(|pulse| pulse.0.under_way.load(Ordering::Relaxed) == 0).await;
     }
 
     /// Notes that the client took something of what the transport has.
-    pub(super) fn sent(&self) {
+    fn sent(&self) {
         self.0.taken_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// How long the client has left the stream unread; zero while it waits for us.
     fn idle(&self) -> Duration {
-        if self.0.hungry.load(Ordering::Relaxed) {
+        if self.waits() {
             return Duration::ZERO;
         }
         let taken_ms = self.0.taken_ms.load(Ordering::Relaxed);
@@ -187,7 +235,7 @@ impl OpenStream {
                 return;
             }
             end = self.overdue() => end,
-            error = self.unread(Duration::ZERO) => status("DoGet", &error),
+            error = self.unread(Duration::ZERO, self.patience()) => status("DoGet", &error),
             error = self.refused() => status("DoGet", &error),
         };
         produced.abort();
@@ -197,15 +245,21 @@ impl OpenStream {
                 // Nobody listens if the client is gone.
                 let _ = sender.send(Err(end)).await;
                 sender.closed().await;
+                // The end is told, and what was sent before it may still lie there unread.
+                self.pulse.drained().await;
             } => {}
-            _ = self.unread(idle) => if let Some(line) = &self.reader.line { line.cut() },
+            _ = self.unread(idle, END_PATIENCE) => if let Some(line) = &self.reader.line { line.cut() },
         }
     }
 
+    /// How long a stream may be unread while others wait.
+    fn patience(&self) -> Duration {
+        (self.node.settings.queue_timeout / 4).max(MIN_PATIENCE)
+    }
+
     /// Ends when the client has left the stream unread for too long, `already` not counted.
-    async fn unread(&self, already: Duration) -> Error {
+    async fn unread(&self, already: Duration, patience: Duration) -> Error {
         let settings = &self.node.settings;
-        let patience = (settings.queue_timeout / 4).max(MIN_PATIENCE);
         loop {
             sleep(LOOK_EVERY.min(settings.stream_idle_timeout / 4)).await;
             let idle = self.pulse.idle().saturating_sub(already);
@@ -278,8 +332,8 @@ mod tests {
     #[test]
     fn a_body_that_waits_for_us_is_not_idle() {
         let start = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
-        let (taken_ms, hungry) = (AtomicU64::new(20_000), AtomicBool::new(false));
-        let pulse = Pulse(Arc::new(Beat { start, taken_ms, hungry, asked: Notify::new() }));
+        let pulse = Pulse::since(start);
+        pulse.0.taken_ms.store(20_000, Ordering::Relaxed);
         assert_eq!(pulse.idle().as_secs(), 40);
         pulse.0.hungry.store(true, Ordering::Relaxed);
         assert_eq!(pulse.idle(), Duration::ZERO);
@@ -288,12 +342,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_hears_that_the_transport_asks() {
+    async fn who_waits_hears_that_the_client_waits() {
         let pulse = Pulse::new();
         pulse.beat(false);
         let mut asked = pin!(pulse.asked());
         assert!(futures::poll!(asked.as_mut()).is_pending());
+        let message = pulse.under_way();
         pulse.beat(true);
+        assert!(futures::poll!(asked.as_mut()).is_pending(), "it has not read what was sent");
+        drop(message);
         assert!(futures::poll!(asked.as_mut()).is_ready());
     }
 }

@@ -7,8 +7,7 @@ import java.util.List;
 
 /**
  * Reads the first column of a dataset with nothing but the relocated client on the class path, and
- * prints the sum of what its addresses hold. A second and third argument are a certificate and its
- * key.
+ * prints how many rows there were. A second and third argument are a certificate and its key.
  */
 public final class Probe {
   private Probe() {}
@@ -28,11 +27,13 @@ public final class Probe {
         try (BatchStream stream = client.read(split, 3)) {
           while (stream.next()) {
             rows += stream.batch().rows();
-            bytes += stream.batch().column(0).dataAddress() == 0 ? 0 : stream.batch().column(0).dataBytes();
+            Column column = stream.batch().column(0);
+            bytes += column.dataAddress() == 0 ? 0 : column.dataBytes();
           }
         }
       }
-      System.out.println("rows=" + rows + " bytes=" + (bytes >= rows * 8) + " left=" + client.allocatedBytes());
+      String there = "rows=" + rows + " bytes=" + (bytes >= rows * 8);
+      System.out.println(there + " left=" + client.allocatedBytes());
     }
     try {
       Class.forName("io.netty.buffer.ByteBuf");

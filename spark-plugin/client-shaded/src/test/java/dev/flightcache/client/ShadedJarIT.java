@@ -35,7 +35,9 @@ class ShadedJarIT {
   private static FlightInfo info() {
     Ticket ticket = new Ticket(new byte[] {1});
     FlightEndpoint endpoint =
-        FlightEndpoint.builder(ticket).setAppMetadata(SPLIT.getBytes(StandardCharsets.UTF_8)).build();
+        FlightEndpoint.builder(ticket)
+            .setAppMetadata(SPLIT.getBytes(StandardCharsets.UTF_8))
+            .build();
     return FlightInfo.builder(new Schema(List.of()), FlightDescriptor.path("x"), List.of(endpoint))
         .setAppMetadata("{\"snapshot\":\"s\"}".getBytes(StandardCharsets.UTF_8))
         .build();
@@ -50,7 +52,10 @@ class ShadedJarIT {
     Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertTrue(process.waitFor(60, TimeUnit.SECONDS));
-    assertEquals(List.of("rows=997 bytes=true left=0", "alone"), said.lines().collect(Collectors.toList()), said);
+    assertEquals(
+        List.of("rows=997 bytes=true left=0", "alone"),
+        said.lines().collect(Collectors.toList()),
+        said);
   }
 
   @Test
@@ -80,16 +85,20 @@ class ShadedJarIT {
               .collect(Collectors.toList());
       assertEquals(List.of(), foreign);
       for (String name : names) {
-        boolean unwanted = name.matches(".*\\.(so|dll|dylib|jnilib|proto)") || name.contains("module-info");
-        boolean signed = name.matches("META-INF/.*\\.(SF|RSA|DSA)") || name.startsWith("META-INF/maven");
+        boolean unwanted =
+            name.matches(".*\\.(so|dll|dylib|jnilib|proto)") || name.contains("module-info");
+        boolean signed =
+            name.matches("META-INF/.*\\.(SF|RSA|DSA)") || name.startsWith("META-INF/maven");
         boolean service = name.startsWith("META-INF/services/");
         boolean ours = name.startsWith("META-INF/services/dev.flightcache.shaded.");
         assertTrue(!unwanted && !signed && (!service || ours), name);
       }
       assertEquals(names.size(), names.stream().distinct().count());
       assertTrue(names.contains("META-INF/NOTICE") && names.contains("META-INF/LICENSE"));
-      String notice = new String(jar.getInputStream(jar.getEntry("META-INF/NOTICE")).readAllBytes());
-      assertTrue(notice.startsWith("Flightcache\n") && notice.contains("Apache Software Foundation"));
+      String notice =
+          new String(jar.getInputStream(jar.getEntry("META-INF/NOTICE")).readAllBytes());
+      assertTrue(
+          notice.startsWith("Flightcache\n") && notice.contains("Apache Software Foundation"));
     }
   }
 }

@@ -129,7 +129,8 @@ final class ColumnReader {
     }
     need(layout, offsets, (length + 1L) * layout.offsetBits() / 8);
     ByteBuffer view = offsets.view();
-    boolean grow = layout.offsetBits() == 32 ? grow32(view, length, behind) : grow64(view, length, behind);
+    boolean grow =
+        layout.offsetBits() == 32 ? grow32(view, length, behind) : grow64(view, length, behind);
     if (!grow) {
       throw wrong(layout, "offsets that lead out of its values");
     }

@@ -43,26 +43,32 @@ final class Json {
     throw wrong(name, "a string");
   }
 
-  /** A whole number that is not negative. */
-  long count(String name) throws FlightcacheException {
+  /** Whether there is such a member, and not null. */
+  boolean has(String name) {
+    JsonElement value = object.get(name);
+    return value != null && !value.isJsonNull();
+  }
+
+  /** A whole number. */
+  long number(String name) throws FlightcacheException {
     JsonElement value = object.get(name);
     if (value instanceof JsonPrimitive && value.getAsJsonPrimitive().isNumber()) {
       try {
-        long number = value.getAsBigDecimal().longValueExact();
-        if (number >= 0) {
-          return number;
-        }
+        return value.getAsBigDecimal().longValueExact();
       } catch (ArithmeticException | NumberFormatException error) {
-        throw wrong(name, "a count");
+        throw wrong(name, "a whole number");
       }
     }
-    throw wrong(name, "a count");
+    throw wrong(name, "a whole number");
   }
 
-  /** The same, or {@code absent} where the member is not there. */
-  long countOr(String name, long absent) throws FlightcacheException {
-    JsonElement value = object.get(name);
-    return value == null || value.isJsonNull() ? absent : count(name);
+  /** A whole number that is not negative. */
+  long count(String name) throws FlightcacheException {
+    long number = number(name);
+    if (number < 0) {
+      throw wrong(name, "a count");
+    }
+    return number;
   }
 
   /** A count that fits an {@code int}. */

@@ -33,7 +33,9 @@ final class MemoryColumn implements Column {
     this.children = children;
   }
 
-  /** The same column without its first {@code from} values; bitmaps that move go to {@code bits}. */
+  /**
+   * The same column without its first {@code from} values; bitmaps that move go to {@code bits}.
+   */
   MemoryColumn from(int from, ShiftedBits bits) throws FlightcacheException {
     return slice(from, length - from, bits);
   }
@@ -127,6 +129,10 @@ final class MemoryColumn implements Column {
 
   @Override
   public String toString() {
-    return layout.field() + "[" + length + "]" + (children.length == 0 ? "" : Arrays.toString(children));
+    return layout.field()
+        + "["
+        + length
+        + "]"
+        + (children.length == 0 ? "" : Arrays.toString(children));
   }
 }

@@ -46,9 +46,7 @@ final class Nodes {
     return planners;
   }
 
-  /**
-   * Whether the token may go there: once a user asks for TLS, no plan leads to a node without.
-   */
+  /** Whether the token may go there: once a user asks for TLS, no plan leads to a node without. */
   boolean mayAsk(NodeAddress address) {
     return address.tls() || !tlsOnly || planners.contains(address);
   }
@@ -61,7 +59,8 @@ final class Nodes {
     Node node = known.get(address);
     if (node == null) {
       if (known.size() >= MOST) {
-        throw new FlightcacheException(ErrorKind.INTERNAL, "plans name more than " + MOST + " nodes");
+        throw new FlightcacheException(
+            ErrorKind.INTERNAL, "plans name more than " + MOST + " nodes");
       }
       node = new Node(address, options, address.tls() ? tls : null);
       known.put(address, node);

@@ -28,8 +28,10 @@ final class Plans {
     for (FlightEndpoint endpoint : info.getEndpointList()) {
       splits.add(split(endpoint, node, filtered));
     }
+    List<StoredObject> pruned = scan.has("pruned") ? objects(scan, "pruned") : List.of();
+    long bytes = scan.has("bytes") ? scan.count("bytes") : -1;
     long rows = Math.max(info.getTotalRecords(), -1);
-    return new ScanPlan(scan.text("snapshot"), scan.countOr("bytes", -1), rows, fields, splits);
+    return new ScanPlan(scan.text("snapshot"), bytes, rows, fields, splits, pruned);
   }
 
   private static Split split(FlightEndpoint endpoint, NodeAddress node, boolean filtered)
@@ -43,22 +45,31 @@ final class Plans {
       locations.add(node.toString());
     }
     ByteString metadata = endpoint.getAppMetadata();
-    List<StoredObject> objects = new ArrayList<>();
     Json split = Json.parse(metadata.toString(StandardCharsets.UTF_8), "metadata of a split");
-    for (Json object : split.objects("objects")) {
-      objects.add(object(object));
-    }
+    List<StoredObject> objects = objects(split, "objects");
     byte[] ticket = endpoint.getTicket().getTicket().toByteArray();
     return new Split(ticket, locations, expiresMs(endpoint), filtered, objects);
+  }
+
+  private static List<StoredObject> objects(Json parent, String name) throws FlightcacheException {
+    List<StoredObject> objects = new ArrayList<>();
+    for (Json object : parent.objects(name)) {
+      objects.add(object(object));
+    }
+    return objects;
   }
 
   private static StoredObject object(Json object) throws FlightcacheException {
     List<RowGroup> groups = new ArrayList<>();
     for (Json group : object.objects("row_groups")) {
       groups.add(
-          new RowGroup(group.ordinal("ordinal"), group.count("rows"), group.count("midpoint")));
+          new RowGroup(
+              group.ordinal("ordinal"),
+              group.count("first_row"),
+              group.count("rows"),
+              group.count("midpoint")));
     }
-    long modifiedMs = object.countOr("modified_ms", -1);
+    long modifiedMs = object.has("modified_ms") ? object.number("modified_ms") : -1;
     return new StoredObject(
         object.text("path"), object.count("size"), object.text("etag"), modifiedMs, groups);
   }

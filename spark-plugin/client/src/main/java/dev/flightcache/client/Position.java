@@ -35,8 +35,8 @@ final class Position {
   /**
    * How many of a batch's first rows are not to be given; all of them if it is to be left out.
    *
-   * @throws FlightcacheException {@code UNAVAILABLE} if a row where the stream is to go on cannot be
-   *     found in it
+   * @throws FlightcacheException {@code UNAVAILABLE} if a row where the stream is to go on cannot
+   *     be found in it
    */
   int drop(MemoryBatch batch) throws FlightcacheException {
     BatchPosition place = batch.position();

@@ -5,8 +5,8 @@ import java.nio.ByteBuffer;
 /**
  * One buffer of a column: a run of bytes of a block, which it keeps reachable. Immutable.
  *
- * <p>Readers go by its address, past every check of Java; so whoever makes one has checked that
- * the block is large enough.
+ * <p>Readers go by its address, past every check of Java; so whoever makes one has checked that the
+ * block is large enough.
  */
 final class Region {
   private final Block block;

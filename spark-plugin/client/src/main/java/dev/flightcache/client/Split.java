@@ -35,7 +35,9 @@ public final class Split implements Serializable {
     return List.of(locations);
   }
 
-  /** When the ticket ends, in milliseconds since the Unix epoch; {@code Long.MAX_VALUE} if never. */
+  /**
+   * When the ticket ends, in milliseconds since the Unix epoch; {@code Long.MAX_VALUE} if never.
+   */
   public long expiresMs() {
     return expiresMs;
   }

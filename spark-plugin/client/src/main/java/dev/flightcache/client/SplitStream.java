@@ -57,7 +57,11 @@ final class SplitStream implements BatchStream {
    * @param closing runs once, at the end
    */
   SplitStream(
-      Opener opener, Memory memory, Deque<NodeAddress> locations, Position position, Runnable closing) {
+      Opener opener,
+      Memory memory,
+      Deque<NodeAddress> locations,
+      Position position,
+      Runnable closing) {
     this.opener = opener;
     this.memory = memory;
     this.left = new ArrayDeque<>(locations);
@@ -153,7 +157,8 @@ final class SplitStream implements BatchStream {
       columns = those;
     } else if (those != null && !those.equals(columns)) {
       throw new FlightcacheException(
-          ErrorKind.INTERNAL, attempt.node().address() + " sends other columns than the one before");
+          ErrorKind.INTERNAL,
+          attempt.node().address() + " sends other columns than the one before");
     }
   }
 
@@ -224,7 +229,8 @@ final class SplitStream implements BatchStream {
   @Override
   public Batch batch() {
     if (current == null) {
-      throw new IllegalStateException("no batch: next() comes first, and says whether there is one");
+      throw new IllegalStateException(
+          "no batch: next() comes first, and says whether there is one");
     }
     return current;
   }

@@ -24,10 +24,26 @@ final class Certificate {
     String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
     Process made =
         new ProcessBuilder(
-                tool, "-genkeypair", "-keyalg", "EC", "-alias", "k", "-dname", "CN=127.0.0.1",
-                "-ext", "SAN=IP:127.0.0.1", "-ext", "BC=ca:true", "-validity", "2",
-                "-storetype", "PKCS12", "-keystore", store.toString(),
-                "-storepass", new String(PASSWORD))
+                tool,
+                "-genkeypair",
+                "-keyalg",
+                "EC",
+                "-alias",
+                "k",
+                "-dname",
+                "CN=127.0.0.1",
+                "-ext",
+                "SAN=IP:127.0.0.1",
+                "-ext",
+                "BC=ca:true",
+                "-validity",
+                "2",
+                "-storetype",
+                "PKCS12",
+                "-keystore",
+                store.toString(),
+                "-storepass",
+                new String(PASSWORD))
             .redirectErrorStream(true)
             .start();
     assertTrue(made.waitFor(30, TimeUnit.SECONDS) && made.exitValue() == 0, text(made));
@@ -37,7 +53,8 @@ final class Certificate {
     }
     PrivateKey key = (PrivateKey) keys.getKey("k", PASSWORD);
     return new byte[][] {
-      pem("CERTIFICATE", keys.getCertificate("k").getEncoded()), pem("PRIVATE KEY", key.getEncoded())
+      pem("CERTIFICATE", keys.getCertificate("k").getEncoded()),
+      pem("PRIVATE KEY", key.getEncoded())
     };
   }
 

@@ -32,8 +32,18 @@ class ConnectionTest {
     assertTrue(NodeAddress.parse("grpc+tls://h:65535").tls());
     assertEquals("::1", NodeAddress.parse("grpc://[::1]:5").host());
     String[] wrong = {
-      "", "h:1", "http://h:1", "grpc://h", "grpc://h:0", "grpc://h:65536", "grpc://:1",
-      "grpc://h:1/x", "grpc://h:1?token=hush", "grpc://u:hush@h:1", "grpc://h:1#hush", "grpc://h h:1"
+      "",
+      "h:1",
+      "http://h:1",
+      "grpc://h",
+      "grpc://h:0",
+      "grpc://h:65536",
+      "grpc://:1",
+      "grpc://h:1/x",
+      "grpc://h:1?token=hush",
+      "grpc://u:hush@h:1",
+      "grpc://h:1#hush",
+      "grpc://h h:1"
     };
     for (String url : wrong) {
       var error = assertThrows(IllegalArgumentException.class, () -> NodeAddress.parse(url));
@@ -78,10 +88,12 @@ class ConnectionTest {
 
   @Test
   void exhaustedNodesSayWhenToComeBack() {
-    UnknownFieldSet delay = fields(1, varint(1)).mergeFrom(fields(2, varint(250_000_000)).build()).build();
+    UnknownFieldSet delay =
+        fields(1, varint(1)).mergeFrom(fields(2, varint(250_000_000)).build()).build();
     UnknownFieldSet info = fields(1, bytes(delay.toByteString())).build();
     ByteString type = ByteString.copyFromUtf8("type.googleapis.com/google.rpc.RetryInfo");
-    UnknownFieldSet any = fields(1, bytes(type)).mergeFrom(fields(2, bytes(info.toByteString())).build()).build();
+    UnknownFieldSet any =
+        fields(1, bytes(type)).mergeFrom(fields(2, bytes(info.toByteString())).build()).build();
     Metadata trailers = new Metadata();
     var key = Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
     trailers.put(key, fields(3, bytes(any.toByteString())).build().toByteArray());
@@ -159,8 +171,11 @@ class ConnectionTest {
     assertEquals(((ECPrivateKey) ec).getParams().getCurve(), read.getParams().getCurve());
 
     byte[][] wrong = {
-      {}, Certificate.pem("ENCRYPTED PRIVATE KEY", pkcs8), Certificate.pem("PRIVATE KEY", new byte[] {1, 2}),
-      Certificate.pem("EC PRIVATE KEY", new byte[] {0x30, 2, 2, 1}), Certificate.pem("EC PRIVATE KEY", new byte[] {0x30})
+      {},
+      Certificate.pem("ENCRYPTED PRIVATE KEY", pkcs8),
+      Certificate.pem("PRIVATE KEY", new byte[] {1, 2}),
+      Certificate.pem("EC PRIVATE KEY", new byte[] {0x30, 2, 2, 1}),
+      Certificate.pem("EC PRIVATE KEY", new byte[] {0x30})
     };
     for (byte[] bytes : wrong) {
       assertThrows(IllegalArgumentException.class, () -> Pem.key(bytes));

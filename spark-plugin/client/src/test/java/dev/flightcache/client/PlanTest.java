@@ -34,7 +34,8 @@ class PlanTest {
   private static final Duration SOON = Duration.ofSeconds(20);
   private static final String SPLIT =
       "{\"objects\": [{\"path\": \"a/b.parquet\", \"size\": 77, \"etag\": \"\\\"e\\\"\","
-          + " \"row_groups\": [{\"ordinal\": 2, \"rows\": 10, \"midpoint\": 40}]%s}]}";
+          + " \"row_groups\": [{\"ordinal\": 2, \"first_row\": 30, \"rows\": 10, \"midpoint\":"
+          + " 40}]%s}]}";
 
   private final ScanCommand command = ScanCommand.dataset("lineitem");
   private TestNode node;
@@ -42,7 +43,8 @@ class PlanTest {
   @BeforeEach
   void start() throws Exception {
     node = new TestNode();
-    node.plans(info("{\"snapshot\": \"s1\", \"bytes\": 99, \"objects\": 1}", String.format(SPLIT, "")));
+    node.plans(
+        info("{\"snapshot\": \"s1\", \"bytes\": 99, \"objects\": 1}", String.format(SPLIT, "")));
   }
 
   @AfterEach
@@ -72,6 +74,7 @@ class PlanTest {
   void aPlanSaysWhatThereIsAndTravels() throws Exception {
     try (Client client = client(node.url())) {
       ScanPlan plan = client.plan(command, SOON);
+      client.ping(SOON);
       assertEquals("s1", plan.snapshot());
       assertEquals(99, plan.bytes());
       assertEquals(10, plan.rows());
@@ -85,7 +88,11 @@ class PlanTest {
       assertEquals("a/b.parquet", object.path());
       assertEquals("\"e\"", object.etag());
       assertEquals(-1, object.modifiedMs());
-      assertEquals(40, object.rowGroups().get(0).midpoint());
+      RowGroup group = object.rowGroups().get(0);
+      assertEquals(
+          "2 30 10 40",
+          group.ordinal() + " " + group.firstRow() + " " + group.rows() + " " + group.midpoint());
+      assertEquals(List.of(), plan.pruned());
       assertFalse(split.filtered());
       assertTrue(client.plan(command.withFilter("id > 1"), SOON).splits().get(0).filtered());
       assertEquals("Bearer hush", node.authorization("GET_FLIGHT_INFO"));
@@ -95,20 +102,23 @@ class PlanTest {
   private static Split copy(Split split) throws Exception {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     new ObjectOutputStream(bytes).writeObject(split);
-    return (Split) new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())).readObject();
+    return (Split)
+        new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray())).readObject();
   }
 
   @Test
   void timesAndLocationsComeFromTheNode() throws Exception {
-    String split = String.format(SPLIT, ", \"modified_ms\": 5, \"new\": {}");
+    String split = String.format(SPLIT, ", \"modified_ms\": -5, \"new\": {}");
+    String scan = "{\"snapshot\": \"s1\", " + split.replace("{\"objects\"", "\"pruned\"");
     Location[] locations = {
       Location.forGrpcInsecure("h", 1), new Location("arrow-flight-reuse-connection://?")
     };
-    node.plans(info("{\"snapshot\": \"s1\"}", split, locations));
+    node.plans(info(scan, split, locations));
     try (Client client = client(node.url())) {
       ScanPlan plan = client.plan(command, SOON);
       assertEquals(-1, plan.bytes());
-      assertEquals(5, plan.splits().get(0).objects().get(0).modifiedMs());
+      assertEquals("a/b.parquet", plan.pruned().get(0).path());
+      assertEquals(-5, plan.splits().get(0).objects().get(0).modifiedMs());
       assertEquals(2, plan.splits().get(0).locations().size());
       assertEquals(node.url(), plan.splits().get(0).locations().get(1));
     }
@@ -119,9 +129,15 @@ class PlanTest {
     String scan = "{\"snapshot\": \"s1\"}";
     String good = String.format(SPLIT, "");
     String[][] wrong = {
-      {"", good}, {"[]", good}, {"{\"snapshot\": 1}", good}, {scan, "{"}, {scan, "{}"},
-      {scan, good.replace("77", "-1")}, {scan, good.replace("77", "1e300")},
-      {scan, good.replace("2", "3000000000")}, {scan, good.replace("\"size\"", "\"sighs\"")},
+      {"", good},
+      {"[]", good},
+      {"{\"snapshot\": 1}", good},
+      {scan, "{"},
+      {scan, "{}"},
+      {scan, good.replace("77", "-1")},
+      {scan, good.replace("77", "1e300")},
+      {scan, good.replace("2", "3000000000")},
+      {scan, good.replace("\"size\"", "\"sighs\"")},
       {scan, good.replace("[{\"ordinal\"", "[7, {\"ordinal\"")},
     };
     try (Client client = client(node.url())) {
@@ -145,6 +161,7 @@ class PlanTest {
       }
       try (Client client = client(gone, hangs, node.url())) {
         assertEquals("s1", client.plan(command, Duration.ofSeconds(3)).snapshot());
+        client.ping(Duration.ofSeconds(3));
       }
       try (Client client = client(hangs)) {
         FlightcacheException error =
@@ -172,6 +189,7 @@ class PlanTest {
             .withFilter("x > 1")
             .withLimit(5)
             .json());
-    assertEquals("{\"url\":\"u\",\"columns\":[]}", ScanCommand.url("u").withColumns(List.of()).json());
+    assertEquals(
+        "{\"url\":\"u\",\"columns\":[]}", ScanCommand.url("u").withColumns(List.of()).json());
   }
 }

@@ -5,11 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.grpc.Metadata;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -193,12 +193,20 @@ class SplitStreamTest {
   @Test
   void errorsThatNoOtherNodeMendsEndTheRead() {
     Status[] statuses = {
-      Status.NOT_FOUND, Status.UNAUTHENTICATED, Status.PERMISSION_DENIED, Status.INVALID_ARGUMENT,
-      Status.ABORTED, Status.DATA_LOSS
+      Status.NOT_FOUND,
+      Status.UNAUTHENTICATED,
+      Status.PERMISSION_DENIED,
+      Status.INVALID_ARGUMENT,
+      Status.ABORTED,
+      Status.DATA_LOSS
     };
     ErrorKind[] kinds = {
-      ErrorKind.NOT_FOUND, ErrorKind.UNAUTHENTICATED, ErrorKind.DENIED, ErrorKind.INVALID,
-      ErrorKind.STALE, ErrorKind.DATA
+      ErrorKind.NOT_FOUND,
+      ErrorKind.UNAUTHENTICATED,
+      ErrorKind.DENIED,
+      ErrorKind.INVALID,
+      ErrorKind.STALE,
+      ErrorKind.DATA
     };
     for (int i = 0; i < statuses.length; i++) {
       Status status = statuses[i].withDescription("because of `x`");
@@ -214,12 +222,16 @@ class SplitStreamTest {
   void wrongPositionsAreNotBelieved() throws Exception {
     two.serves(stream -> stream.rows(0, 1000, 90).end());
     String[] wrong = {
-      TestNode.position(0, 5, 10), TestNode.position(0, 10, 9), "{}", "[", "{\"row_group\":-1}",
-      "{\"row_group\":0,\"first_row\":1e30,\"rows\":1}", "\u0000"
+      TestNode.position(0, 5, 10),
+      TestNode.position(0, 10, 9),
+      "{}",
+      "[",
+      "{\"row_group\":-1}",
+      "{\"row_group\":0,\"first_row\":1e30,\"rows\":1}",
+      "\u0000"
     };
     for (String metadata : wrong) {
-      one.serves(
-          stream -> stream.rows(0, 10, 10).batch(10, 20, metadata).rows(20, 1000, 70).end());
+      one.serves(stream -> stream.rows(0, 10, 10).batch(10, 20, metadata).rows(20, 1000, 70).end());
       assertEquals(ALL, read(client, both(), 0), metadata);
     }
     assertEquals(ErrorKind.INTERNAL, fails(TestNode.split(one.url())).kind());
@@ -239,8 +251,7 @@ class SplitStreamTest {
       assertEquals(ALL, read(small, TestNode.split(one.url()), 0));
       one.serves(stream -> stream.rows(0, 50_000, 50_000).end());
       FlightcacheException error =
-          assertThrows(
-              FlightcacheException.class, () -> read(small, TestNode.split(one.url()), 0));
+          assertThrows(FlightcacheException.class, () -> read(small, TestNode.split(one.url()), 0));
       assertEquals(ErrorKind.EXHAUSTED, error.kind());
       Values.assertFreed(small);
     }
@@ -259,6 +270,28 @@ class SplitStreamTest {
       assertTrue(stream.next());
       sent.await();
       assertTrue(client.allocatedBytes() < 6 * 40_000, "holds " + client.allocatedBytes());
+    }
+  }
+
+  @Test
+  void manyStreamsReadLessAheadInsteadOfFailing() throws Exception {
+    one.serves(stream -> stream.rows(0, 20_000, 1000).end());
+    List<BatchStream> streams = new ArrayList<>();
+    try (Client tight = client(Duration.ofSeconds(30), 1 << 20)) {
+      for (int i = 0; i < 16; i++) {
+        streams.add(tight.read(TestNode.split(one.url()), 0));
+      }
+      for (int batch = 0; batch < 20; batch++) {
+        for (BatchStream stream : streams) {
+          assertTrue(stream.next());
+          assertEquals(batch * 1000L, Values.at(stream.batch().column(0), 0));
+        }
+      }
+      for (BatchStream stream : streams) {
+        assertFalse(stream.next());
+        stream.close();
+      }
+      Values.assertFreed(tight);
     }
   }
 
@@ -301,6 +334,33 @@ class SplitStreamTest {
     stream.close();
     assertEquals(ErrorKind.CANCELLED, reading.get(20, TimeUnit.SECONDS));
     Values.assertFreed(client);
+  }
+
+  @Test
+  void streamsClosedAtAnyMomentLeaveNothing() throws Exception {
+    one.serves(stream -> stream.rows(0, 1000, 20).fails(Status.UNAVAILABLE));
+    two.serves(stream -> stream.rows(0, 2000, 30).end());
+    Random random = new Random(1);
+    for (int round = 0; round < 150; round++) {
+      BatchStream stream = client.read(both(), random.nextInt(100));
+      int batches = random.nextInt(60);
+      CompletableFuture<Void> reading =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  for (int i = 0; i < batches && stream.next(); i++) {
+                    stream.bytes();
+                  }
+                } catch (FlightcacheException error) {
+                  assertEquals(ErrorKind.CANCELLED, error.kind());
+                }
+              });
+      if (random.nextBoolean()) {
+        stream.cancel();
+      }
+      stream.close();
+      reading.get(20, TimeUnit.SECONDS);
+    }
   }
 
   @Test

@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.arrow.flight.Action;
+import org.apache.arrow.flight.ActionType;
 import org.apache.arrow.flight.CallHeaders;
 import org.apache.arrow.flight.CallInfo;
 import org.apache.arrow.flight.CallStatus;
@@ -130,7 +131,7 @@ final class TestNode implements AutoCloseable {
 
   static Split split(boolean filtered, long expiresMs, String... urls) {
     StoredObject object =
-        new StoredObject("a.parquet", 9, "\"1\"", -1, List.of(new RowGroup(0, 1000, 4)));
+        new StoredObject("a.parquet", 9, "\"1\"", -1, List.of(new RowGroup(0, 0, 1000, 4)));
     byte[] ticket = "secret-ticket".getBytes(StandardCharsets.UTF_8);
     return new Split(ticket, List.of(urls), expiresMs, filtered, List.of(object));
   }
@@ -296,11 +297,18 @@ final class TestNode implements AutoCloseable {
     }
 
     @Override
+    public void listActions(CallContext context, StreamListener<ActionType> listener) {
+      listener.onCompleted();
+    }
+
+    @Override
     public void doAction(CallContext context, Action action, StreamListener<Result> listener) {
       renewals.incrementAndGet();
       try {
-        var request = RenewFlightEndpointRequest.deserialize(java.nio.ByteBuffer.wrap(action.getBody()));
-        String old = new String(request.getFlightEndpoint().getTicket().getBytes(), StandardCharsets.UTF_8);
+        var request =
+            RenewFlightEndpointRequest.deserialize(java.nio.ByteBuffer.wrap(action.getBody()));
+        String old =
+            new String(request.getFlightEndpoint().getTicket().getBytes(), StandardCharsets.UTF_8);
         var ticket = new Ticket((old + " renewed").getBytes(StandardCharsets.UTF_8));
         var later = java.time.Instant.now().plusSeconds(3600);
         FlightEndpoint endpoint = FlightEndpoint.builder(ticket).setExpirationTime(later).build();

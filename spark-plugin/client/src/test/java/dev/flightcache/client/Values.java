@@ -30,7 +30,9 @@ final class Values {
     return values;
   }
 
-  /** A value as a plain Java object; bytes as a list of them, a struct as the list of its fields. */
+  /**
+   * A value as a plain Java object; bytes as a list of them, a struct as the list of its fields.
+   */
   static Object at(Column column, int i) {
     if (column.field().type().kind() == ColumnType.Kind.NULL && column.dictionary() == null) {
       return null;
@@ -115,7 +117,9 @@ final class Values {
     long data = column.dataAddress();
     switch (column.indexBits()) {
       case 8:
-        return column.unsignedIndices() ? PlatformDependent.getByte(data + i) & 0xffL : PlatformDependent.getByte(data + i);
+        return column.unsignedIndices()
+            ? PlatformDependent.getByte(data + i) & 0xffL
+            : PlatformDependent.getByte(data + i);
       case 16:
         return PlatformDependent.getShort(data + 2L * i);
       case 32:

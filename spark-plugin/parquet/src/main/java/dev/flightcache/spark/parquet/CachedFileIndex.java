@@ -1,7 +1,7 @@
 package dev.flightcache.spark.parquet;
 
 import dev.flightcache.spark.Settings;
-import dev.flightcache.spark.source.FilterText;
+import dev.flightcache.spark.prune.FilterText;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;

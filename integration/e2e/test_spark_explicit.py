@@ -1,0 +1,81 @@
+"""Spark reads datasets by the connector's own name, and by a catalog."""
+
+import pytest
+
+from harness.spark import NEWEST, OLDEST, Answer
+from harness.sparkcases import TPCH
+from harness.sparkdata import TPCH as TABLES
+from harness.sparklab import Lab
+
+BOTH_ENDS = [OLDEST, NEWEST]
+READS = {
+    "all": ("orders", ["*"], "true"),
+    "columns": ("lineitem", ["l_orderkey", "l_comment"], "true"),
+    "filtered": ("lineitem", ["l_orderkey", "l_tax"], "l_quantity < 10 AND l_shipmode = 'AIR'"),
+    "compared": ("lineitem", ["l_orderkey"], "l_shipdate >= DATE '1995-01-01' AND l_tax <> 0.02"),
+    "counted": ("orders", ["count(*)"], "true"),
+    "bounds": ("orders", ["min(o_orderkey)", "max(o_orderdate)", "count(o_comment)"], "true"),
+    "types": ("types", ["*"], "true"),
+    "nan": ("types", ["id", "f64"], "f64 > 1e300"),
+    "nested": ("types", ["id", "st.y.z", "get(arr, 0)"], "st.x > 100"),
+    "decimals": ("decimals", ["*"], "p38 IS NOT NULL"),
+    "partitions": ("partitioned", ["id", "year", "region"], "year = 2024"),
+    "merged": ("evolved", ["*"], "true"),
+    "nothing": ("orders", ["*"], "false"),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_by_name(lab: Lab, version: str, name: str) -> None:
+    """`format("flightcache")` gives what Spark reads from the dataset's files."""
+    dataset, select, where = READS[name]
+    asked = {"select": select, "where": where}
+    options = {"mergeSchema": "true"} if dataset == "evolved" else {}
+    expected = lab.plain(version).run("read", lab.lake, folders=[dataset], options=options, **asked)
+    answer = lab.through(version).run("explicit", lab.lake, dataset=dataset, **asked)
+    assert same(answer) == same(expected)
+
+
+def same(answer: Answer) -> tuple[int, str]:
+    """Return what must agree: rows, and not whether a column may be null."""
+    assert not answer.error, answer.error
+    return answer.rows, answer.hash
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_by_catalog(lab: Lab, version: str) -> None:
+    """All of TPC-H over tables of a catalog that has the node's datasets."""
+    catalog = "spark.sql.catalog.fc"
+    conf = {catalog: "dev.flightcache.spark.FlightcacheCatalog", f"{catalog}.url": lab.wire.url}
+    spark = lab.through(version)
+    views = [
+        f"CREATE OR REPLACE TEMPORARY VIEW {table} AS SELECT * FROM fc.{table}" for table in TABLES
+    ]
+    for query in TPCH:
+        text = query.arguments["text"]
+        answer = spark.run("query", lab.lake, conf, text=text, before=views)
+        assert same(answer) == same(lab.expected(version, query)), query.name
+        assert answer.served > 0
+    shown = spark.run("query", lab.lake, conf, text="SHOW TABLES IN fc", before=[])
+    assert shown.rows >= len(TABLES)
+    unknown = spark.run("query", lab.lake, conf, text="SELECT * FROM fc.nothing", before=[])
+    assert "nothing" in unknown.error
+    dropped = spark.run("query", lab.lake, conf, text="SELECT 1", before=["DROP TABLE fc.orders"])
+    assert dropped.error
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_counted_again(lab: Lab, version: str) -> None:
+    """Plans are made anew for each action, and nothing is counted twice."""
+    spark = lab.through(version)
+    for _ in range(3):
+        answer = spark.run("explicit", lab.lake, dataset="orders", select=["count(*)"])
+        assert answer.first == ["[15000]"]
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_an_unknown_dataset(lab: Lab, version: str) -> None:
+    """The error names it."""
+    answer = lab.through(version).run("explicit", lab.lake, dataset="nowhere", select=["*"])
+    assert "nowhere" in answer.error

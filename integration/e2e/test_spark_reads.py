@@ -1,0 +1,107 @@
+"""Spark reads through the cache what it reads without, and the rows come from where they must."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.spark import CLUSTER, NEWEST, OLDEST, VERSIONS, Answer
+from harness.sparkcases import QUERIES, TPCH, Query, read
+from harness.sparkdata import numbers, split
+from harness.sparklab import Lab
+
+BOTH_ENDS = [OLDEST, NEWEST]
+# What the releases between the ends are asked, and clusters.
+FEW = [
+    one
+    for one in QUERIES
+    if one.name in {"q1", "q5", "q9", "q21", "types", "decimals", "dynamic_pruning", "metadata"}
+    or one.name in {"bucketed_join", "partition_columns", "count", "empties", "python_udf"}
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_same_rows(lab: Lab, version: str, query: Query) -> None:
+    """Each query gives the rows that Spark reads itself, by the way that it is to take."""
+    lab.check(version, query)
+
+
+@pytest.mark.parametrize("query", FEW, ids=lambda query: query.name)
+@pytest.mark.parametrize("version", [one for one in VERSIONS if one not in BOTH_ENDS])
+def test_releases_between(lab: Lab, version: str, query: Query) -> None:
+    """A few queries on the releases between."""
+    lab.check(version, query)
+
+
+@pytest.mark.parametrize("query", FEW, ids=lambda query: query.name)
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_real_executors(lab: Lab, version: str, query: Query) -> None:
+    """Processes of their own get the tickets, the token and the settings."""
+    lab.check(version, query, CLUSTER)
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_explain_shows_the_cache(lab: Lab, version: str) -> None:
+    """A plan says which scans are cached."""
+    spark = lab.through(version)
+    assert (
+        "Parquet+Flightcache" in spark.run("read", lab.lake, folders=["nation"], select=["*"]).plan
+    )
+    left = spark.run("read", lab.lake, folders=["wide"], select=["*"])
+    assert "Parquet+Flightcache" not in left.plan
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_half_cached(lab: Lab, version: str, tmp_path: Path) -> None:
+    """Folders of which one has a dataset, and files that the node does not know yet."""
+    outside = tmp_path / "outside"
+    split(outside, numbers(700, 10_000), 2, 100)
+    folders = {"both": ["empties", "more"], "later": ["empties"]}
+    (lab.lake / "more").symlink_to(outside)
+    added = lab.lake / "empties" / "later.parquet"
+    try:
+        query = read("half_more", *folders["both"])
+        assert_half(lab, version, query)
+        (outside / "part-0.parquet").rename(outside / "later")
+        added.write_bytes((outside / "later").read_bytes())
+        assert_half(lab, version, read("half_later", *folders["later"]))
+        assert_half(lab, version, read("half_filter", *folders["later"], where="id % 7 < 3"))
+    finally:
+        added.unlink(missing_ok=True)
+        (lab.lake / "more").unlink()
+
+
+def assert_half(lab: Lab, version: str, query: Query) -> Answer:
+    """Ask both sides; some rows come from the cache, and some do not."""
+    expected = query.run(lab.plain(version), lab.lake)
+    answer = query.run(lab.through(version), lab.lake)
+    assert answer.same == expected.same
+    assert 0 < answer.served < answer.rows or "where" in query.arguments
+    return answer
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_switched_off(lab: Lab, version: str) -> None:
+    """With `enabled` false the plugin does nothing."""
+    query = TPCH[5]
+    spark = lab.through(version, enabled="false")
+    answer = query.run(spark, lab.lake)
+    assert answer.same == lab.expected(version, query).same
+    assert not answer.served
+    assert "Flightcache" not in answer.plan
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_one_fill_however_often(lab: Lab, version: str) -> None:
+    """What Spark reads again, the node reads no more from the origin."""
+    query = read("warm", "customer", select=["c_name", "c_comment"])
+    spark = lab.through(version)
+    assert lab.node
+    query.run(spark, lab.lake)
+    before = lab.node.stats()
+    answer = query.run(spark, lab.lake)
+    after = lab.node.stats()
+    assert answer.served == answer.rows
+    assert after["origin"]["requests"] == before["origin"]["requests"]
+    assert after["flight"]["streams"] > before["flight"]["streams"]
+    assert after["flight"]["bytes"] > before["flight"]["bytes"]
