@@ -1,13 +1,34 @@
-//! Properties of what clients send, over random values and the kept corpus of the fuzz targets.
+//! Properties of what clients send, over random values, the kept corpus of the fuzz targets and
+//! the golden vectors that clients in other languages are tested with.
 
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    ScanCommand, SqlQuery, SqlRequest, SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit,
-    testing,
+    BatchMetadata, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest, SqlStatement,
+    SqlTicket, Ticket, TicketKey, TicketSplit, testing,
 };
+
+/// Each line is what we write for what we read from it.
+fn golden<T: Serialize + DeserializeOwned>(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    assert!(!text.is_empty());
+    for line in text.lines() {
+        let value: T = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), line);
+    }
+}
+
+#[test]
+fn golden_vectors_are_what_we_write() {
+    golden::<ScanCommand>("commands.jsonl");
+    golden::<ScanMetadata>("plan.json");
+    golden::<SplitMetadata>("split.json");
+    golden::<BatchMetadata>("batch.json");
+}
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
