@@ -18,9 +18,11 @@ ifdef CI
 export CARGO_INCREMENTAL := 0
 endif
 DEBUG := target/debug/flightcache
+# Of Java 17 or 21, which is what Spark runs on.
+MVN = JAVA_HOME=$$(integration/setup jdk) mvn --quiet --batch-mode --no-transfer-progress --file spark-plugin/pom.xml
 RELEASE := target/release/flightcache
 
-.PHONY: help demo serve build test e2e lint fmt bench bench-sql clean rust
+.PHONY: help demo serve build jars test test-jars e2e lint fmt bench bench-sql bench-spark clean rust
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,11 +36,20 @@ serve: build ## the same data, staying up; prints how to connect
 build: rust ## the release binary, target/release/flightcache
 	cargo build --release --locked --package flightcache-flight-server
 
-test: lint ## everything: lint, all Rust tests, end to end on Azurite and S3
-	cargo test --workspace --locked --quiet
-	$(MAKE) --no-print-directory e2e
+jars: ## the Spark connector, spark-plugin/dist/*.jar
+	integration/setup java
+	$(MVN) package -DskipTests
 
-e2e: rust .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready .cache/spark/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
+test: lint ## everything: lint, Rust and Java tests, end to end on Azurite, S3 and Spark
+	cargo test --workspace --locked --quiet
+	$(MAKE) --no-print-directory test-jars e2e
+
+test-jars: rust ## only the tests of the Spark connector that need no Spark cluster
+	integration/setup java
+	cargo build --workspace --locked --quiet
+	FLIGHTCACHE_BIN=$(CURDIR)/$(DEBUG) $(MVN) verify
+
+e2e: rust jars .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready .cache/spark/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
 	cargo build --workspace --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
@@ -54,14 +65,17 @@ fmt: rust .venv/ready ## rewrite Rust and Python in the house format
 	.venv/bin/ruff check --config integration/pyproject.toml --fix integration
 	.venv/bin/ruff format --config integration/pyproject.toml integration
 
-bench: build .venv/ready .node/ready bench-sql ## the measurements of the README, into integration/bench/*.md
+bench: build .venv/ready .node/ready bench-sql bench-spark ## the measurements of the README, into integration/bench/*.md
 	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench $(ARGS)
 
 bench-sql: rust ## only those of SQL, into integration/bench/tpch.md (ARGS="--queries q1,q6" narrows them)
 	cargo bench --locked --package flightcache-planner --package flightcache-flight-server --bench tpch -- $(ARGS) | tee integration/bench/tpch.md
 
+bench-spark: build jars .venv/ready .cache/spark/ready ## only those of Spark, into integration/bench/spark.md (ARGS="--scale 0.1 --queries q1,q6")
+	FLIGHTCACHE_BIN=$(RELEASE) PYTHONPATH=integration $(PYTHON) -m bench.spark $(ARGS)
+
 clean: ## remove everything that was built, installed or generated here
-	rm -rf target .venv .node .cache
+	rm -rf target .venv .node .cache spark-plugin/dist spark-plugin/*/target
 
 rust:
 	@integration/setup rust
