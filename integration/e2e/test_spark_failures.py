@@ -108,7 +108,7 @@ def test_killed_in_the_middle(lab: Lab, version: str) -> None:
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_down(lab: Lab, version: str) -> None:
     """With no node at all, every query runs as if there were no cache."""
-    spark = lab.through(version)
+    spark = lab.ready(version)
     with expendable(lab) as node:
         node.kill()
         for query in [*TPCH, *BROKEN]:
