@@ -42,13 +42,15 @@ def test_real_executors(lab: Lab, version: str, query: Query) -> None:
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_explain_shows_the_cache(lab: Lab, version: str) -> None:
-    """A plan says which scans are cached."""
+    """A plan says which scans are cached, and why one that could be is not."""
     spark = lab.ready(version)
     assert (
         "Parquet+Flightcache" in spark.run("read", lab.lake, folders=["nation"], select=["*"]).plan
     )
     left = spark.run("read", lab.lake, folders=["wide"], select=["*"])
     assert "Parquet+Flightcache" not in left.plan
+    refused = spark.run("read", lab.lake, folders=["int96"], select=["ts"])
+    assert "not by Flightcache: column `ts`" in refused.plan
 
 
 @pytest.mark.parametrize("version", BOTH_ENDS)

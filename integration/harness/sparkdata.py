@@ -30,7 +30,7 @@ NAMESPACE = "org.apache.spark.sql.parquet.row.metadata"
 
 # What no release of Spark reads.
 UNREAD = re.compile(
-    r"float16|time32|time64|decimal(256|32_9_2$|64_18_6$)|encoding_RLE|BYTE_STREAM|brotli|^null$|_ns"
+    r"float16|time32|time64|decimal(256|32_9_2$|64_18_6$)|encoding_RLE|BYTE_STREAM|codec_(none|gzip|brotli|lz4)|^null$|_ns"
 )
 
 

@@ -72,12 +72,7 @@ class Lab:
         """Return it once it is served: a first call may take longer than a plan waits for."""
         spark = self.through(version, master)
         if spark.process.pid not in self.warmed:
-
-            def served() -> bool:
-                asked = {"folders": ["nation"], "select": ["n_name"]}
-                return "Flightcache" in spark.run("read", self.lake, **asked).plan
-
-            poll("a read is planned through the cache", served, 60)
+            await_plans(spark, self.lake, "nation")
             self.warmed.add(spark.process.pid)
         return spark
 
@@ -117,6 +112,15 @@ class Lab:
                 self.node = before
                 if before:
                     self.wire.to(before.flight)
+
+
+def await_plans(spark: Session, lake: Path, folder: str) -> None:
+    """Wait until a read of a folder is planned through the cache."""
+
+    def planned() -> bool:
+        return "Flightcache" in spark.run("read", lake, folders=[folder], select=["*"]).plan
+
+    poll("a read is planned through the cache", planned, 60)
 
 
 def moved(spark: Session, before: Any) -> bool:
