@@ -161,7 +161,9 @@ def test_pruned_objects_are_named(client: Client) -> None:
     assert (none.endpoints, metadata(none)["pruned"]) == ([], list(files.values()))
     first = client.info("lineitem", prune="l_orderkey < 5")
     (read,) = {one["path"] for e in first.endpoints for one in metadata(e)["objects"]}
-    assert [one["path"] for one in metadata(first)["pruned"]] == [one for one in files if one != read]
+    assert [one["path"] for one in metadata(first)["pruned"]] == [
+        one for one in files if one != read
+    ]
 
 
 def test_prune_and_filter_together(client: Client, table: pa.Table) -> None:

@@ -33,7 +33,7 @@ def test_by_name(lab: Lab, version: str, name: str) -> None:
     asked = {"select": select, "where": where}
     options = {"mergeSchema": "true"} if dataset == "evolved" else {}
     expected = lab.plain(version).run("read", lab.lake, folders=[dataset], options=options, **asked)
-    answer = lab.through(version).run("explicit", lab.lake, dataset=dataset, **asked)
+    answer = lab.ready(version).run("explicit", lab.lake, dataset=dataset, **asked)
     assert same(answer) == same(expected)
 
 
@@ -48,7 +48,7 @@ def test_by_catalog(lab: Lab, version: str) -> None:
     """All of TPC-H over tables of a catalog that has the node's datasets."""
     catalog = "spark.sql.catalog.fc"
     conf = {catalog: "dev.flightcache.spark.FlightcacheCatalog", f"{catalog}.url": lab.wire.url}
-    spark = lab.through(version)
+    spark = lab.ready(version)
     views = [
         f"CREATE OR REPLACE TEMPORARY VIEW {table} AS SELECT * FROM fc.{table}" for table in TABLES
     ]
@@ -68,7 +68,7 @@ def test_by_catalog(lab: Lab, version: str) -> None:
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_counted_again(lab: Lab, version: str) -> None:
     """Plans are made anew for each action, and nothing is counted twice."""
-    spark = lab.through(version)
+    spark = lab.ready(version)
     for _ in range(3):
         answer = spark.run("explicit", lab.lake, dataset="orders", select=["count(*)"])
         assert answer.first == ["[15000]"]
@@ -77,5 +77,5 @@ def test_counted_again(lab: Lab, version: str) -> None:
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_an_unknown_dataset(lab: Lab, version: str) -> None:
     """The error names it."""
-    answer = lab.through(version).run("explicit", lab.lake, dataset="nowhere", select=["*"])
+    answer = lab.ready(version).run("explicit", lab.lake, dataset="nowhere", select=["*"])
     assert "nowhere" in answer.error

@@ -42,13 +42,15 @@ def test_real_executors(lab: Lab, version: str, query: Query) -> None:
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_explain_shows_the_cache(lab: Lab, version: str) -> None:
-    """A plan says which scans are cached."""
-    spark = lab.through(version)
+    """A plan says which scans are cached, and why one that could be is not."""
+    spark = lab.ready(version)
     assert (
         "Parquet+Flightcache" in spark.run("read", lab.lake, folders=["nation"], select=["*"]).plan
     )
     left = spark.run("read", lab.lake, folders=["wide"], select=["*"])
     assert "Parquet+Flightcache" not in left.plan
+    refused = spark.run("read", lab.lake, folders=["int96"], select=["ts"])
+    assert "not by Flightcache: column `ts`" in refused.plan
 
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
@@ -74,7 +76,7 @@ def test_half_cached(lab: Lab, version: str, tmp_path: Path) -> None:
 def assert_half(lab: Lab, version: str, query: Query) -> Answer:
     """Ask both sides; some rows come from the cache, and some do not."""
     expected = query.run(lab.plain(version), lab.lake)
-    answer = query.run(lab.through(version), lab.lake)
+    answer = query.run(lab.ready(version), lab.lake)
     assert answer.same == expected.same
     assert 0 < answer.served < answer.rows or "where" in query.arguments
     return answer
@@ -95,7 +97,7 @@ def test_switched_off(lab: Lab, version: str) -> None:
 def test_one_fill_however_often(lab: Lab, version: str) -> None:
     """What Spark reads again, the node reads no more from the origin."""
     query = read("warm", "customer", select=["c_name", "c_comment"])
-    spark = lab.through(version)
+    spark = lab.ready(version)
     assert lab.node
     query.run(spark, lab.lake)
     before = lab.node.stats()

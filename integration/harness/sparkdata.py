@@ -30,7 +30,7 @@ NAMESPACE = "org.apache.spark.sql.parquet.row.metadata"
 
 # What no release of Spark reads.
 UNREAD = re.compile(
-    r"float16|time32|time64|decimal(256|32_9_2$|64_18_6$)|encoding_RLE|BYTE_STREAM|brotli|^null$|_ns"
+    r"float16|time32|time64|decimal(256|32_9_2$|64_18_6$)|encoding_RLE|BYTE_STREAM|codec_(none|gzip|brotli|lz4)|^null$|_ns"
 )
 
 
@@ -179,10 +179,11 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 }
 INT96 = {"spark.sql.parquet.outputTimestampType": "INT96"}
 MILLIS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MILLIS"}
+MICROS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 LEGACY = {"spark.sql.parquet.writeLegacyFormat": "true"}
 SPARK_WRITES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
-    ("write_types", {"folder": "types", "rows": 2000}, {}),
-    ("write_types", {"folder": "types_legacy", "rows": 500}, LEGACY),
+    ("write_types", {"folder": "types", "rows": 2000}, MICROS),
+    ("write_types", {"folder": "types_legacy", "rows": 500}, MICROS | LEGACY),
     ("write_decimals", {"folder": "decimals", "rows": 1000}, {}),
     ("write_decimals", {"folder": "decimals_legacy", "rows": 300}, LEGACY),
     ("write_moments", {"folder": "int96", "rows": 300}, INT96),

@@ -58,6 +58,7 @@ class Lab:
     pool: Pool
     node: Node | None = None
     known: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    warmed: set[int] = field(default_factory=set)
 
     def plain(self, version: str) -> Session:
         """Return a Spark that knows nothing of the cache."""
@@ -66,6 +67,14 @@ class Lab:
     def through(self, version: str, master: str = LOCAL, **settings: str) -> Session:
         """Return a Spark that reads through the cache."""
         return self.pool.get(version, master, **plugged(version, self.wire.url, **settings))
+
+    def ready(self, version: str, master: str = LOCAL) -> Session:
+        """Return it once it is served: a first call may take longer than a plan waits for."""
+        spark = self.through(version, master)
+        if spark.process.pid not in self.warmed:
+            await_plans(spark, self.lake, "nation")
+            self.warmed.add(spark.process.pid)
+        return spark
 
     def expected(self, version: str, query: Query) -> Answer:
         """Return what Spark says to a query without the cache; asked once."""
@@ -81,7 +90,7 @@ class Lab:
     def check(self, version: str, query: Query, master: str = LOCAL) -> Answer:
         """Ask through the cache: the same rows, and the way that they must come."""
         expected = self.expected(version, query)
-        spark = self.through(version, master)
+        spark = self.ready(version, master)
         before = spark.counters()
         answer = query.run(spark, self.lake)
         assert answer.same == expected.same, (answer.first, expected.first)
@@ -103,6 +112,15 @@ class Lab:
                 self.node = before
                 if before:
                     self.wire.to(before.flight)
+
+
+def await_plans(spark: Session, lake: Path, folder: str) -> None:
+    """Wait until a read of a folder is planned through the cache."""
+
+    def planned() -> bool:
+        return "Flightcache" in spark.run("read", lake, folders=[folder], select=["*"]).plan
+
+    poll("a read is planned through the cache", planned, 60)
 
 
 def moved(spark: Session, before: Any) -> bool:

@@ -34,12 +34,16 @@ class Wire:
         self.connections = 0
         self.limit: Limit | None = None
         self.each: int | None = None
+        self.open: set[socket.socket] = set()
         self.lock = threading.Lock()
 
     def to(self, flight: str) -> None:
-        """Lead to the node that listens at `flight`."""
+        """Lead to the node that listens at `flight`, and end what leads elsewhere."""
         host, port = flight.split("//")[1].split(":")
         self.target = (host, int(port))
+        with self.lock:
+            for client in self.open:
+                wake(client)
 
     @contextmanager
     def cut(self, after: int = 0) -> Iterator[Limit]:
@@ -93,10 +97,14 @@ class Wire:
             reset(client)
             return
         node.settimeout(None)
+        with self.lock:
+            self.open.add(client)
         back = threading.Thread(target=self.pump, args=(node, client), daemon=True)
         back.start()
         forward(client, node)
         back.join()
+        with self.lock:
+            self.open.discard(client)
 
     def pump(self, node: socket.socket, client: socket.socket) -> None:
         """Send what the node says to the client, as far as the limit lets it."""
@@ -138,10 +146,15 @@ def forward(client: socket.socket, node: socket.socket) -> None:
     close(client)
 
 
-def close(end: socket.socket) -> None:
+def wake(end: socket.socket) -> None:
     """End both directions, which wakes whoever waits."""
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
+
+
+def close(end: socket.socket) -> None:
+    """End a connection."""
+    wake(end)
     end.close()
 
 

@@ -53,10 +53,10 @@ def answer(spark: SparkSession, asked: dict[str, Any]) -> dict[str, Any]:
 
 def causes(error: Exception) -> list[str]:
     """Return what failed, and what made it fail, in Python's words and in Java's."""
-    said = [f"{type(error).__name__}: {error}"]
+    said = [f"{type(error).__name__}: {str(error).splitlines()[0]}"]
     origin = getattr(error, "_origin", None) or getattr(error, "java_exception", None)
     while origin is not None:
-        said.append(str(origin.toString()))
+        said.append(str(origin.toString())[:600])
         origin = origin.getCause()
     return said
 

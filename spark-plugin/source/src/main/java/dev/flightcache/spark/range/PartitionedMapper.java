@@ -63,6 +63,7 @@ public final class PartitionedMapper implements BatchMapper {
       fields.add(batch.column(i).field());
     }
     shown = new CachedBatch(fields, required, caseSensitive);
-    columns = Arrays.copyOf(shown.vectors(), required.size() + partition.size());
+    int width = required.size() + partition.size();
+    columns = Arrays.copyOf(shown.vectors(), width, ColumnVector[].class);
   }
 }
