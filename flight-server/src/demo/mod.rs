@@ -119,6 +119,9 @@ fn how_to_connect(running: &Running, output: &mut Output) -> Result<()> {
          \n  cursor = adbc.connect(\"{url}\", autocommit=True).cursor()\
          \n  cursor.execute(\"SELECT l_returnflag, sum(l_quantity) FROM lineitem GROUP BY 1\")\
          \n  print(cursor.fetch_arrow_table())\n\
+         \nfrom Spark 4 (pip install pyspark; make jars; flightcache-spark-3.5_2.12.jar for Spark 3.5):\n\
+         \n  pyspark --jars spark-plugin/dist/flightcache-spark-4_2.13.jar\
+         \n  spark.read.format(\"flightcache\").option(\"url\", \"{url}\").load(\"lineitem\").count()\n\
          \nfrom a shell:\n\
          \n  flightcache scan lineitem --url {url} --limit 5\
          \n  flightcache sql \"SELECT count(*) FROM lineitem\" --url {url}\
