@@ -50,7 +50,7 @@ test-jars: rust ## only the tests of the Spark connector that need no Spark clus
 	FLIGHTCACHE_BIN=$(CURDIR)/$(DEBUG) $(MVN) verify
 
 e2e: rust jars .venv/ready .node/ready .cache/corpora/ready .cache/jdbc/ready .cache/slt/ready .cache/spark/ready ## only the end-to-end tests (ARGS="-k warm -x" narrows them)
-	cargo build --workspace --locked --quiet
+	cargo build --workspace --bins --example remote --locked --quiet
 	FLIGHTCACHE_BIN=$(DEBUG) $(PYTHON) -m pytest -c integration/pyproject.toml integration/e2e $(ARGS)
 
 lint: rust .venv/ready ## formatting, clippy, ruff; `cargo test` adds the tidy test

@@ -17,6 +17,7 @@ struct Counts {
     misses: AtomicU64,
     joined: AtomicU64,
     disk_hits: AtomicU64,
+    remote: AtomicU64,
     origin_requests: AtomicU64,
     origin_bytes: AtomicU64,
 }
@@ -32,6 +33,8 @@ pub struct Tallied {
     pub joined: u64,
     /// Of the misses, those that were on disk.
     pub disk_hits: u64,
+    /// Of the misses, those that another node served.
+    pub remote: u64,
     /// Ranges read from the origin; several neighbours may have shared one request.
     pub origin_requests: u64,
     /// Bytes of them.
@@ -53,6 +56,7 @@ impl Tally {
             misses: read(&counts.misses),
             joined: read(&counts.joined),
             disk_hits: read(&counts.disk_hits),
+            remote: read(&counts.remote),
             origin_requests: read(&counts.origin_requests),
             origin_bytes: read(&counts.origin_bytes),
         }
@@ -69,6 +73,13 @@ impl Tally {
     pub(crate) fn disk(&self, hits: u64) {
         if let Some(counts) = &self.0 {
             counts.disk_hits.fetch_add(hits, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes chunks that another node served.
+    pub fn remote(&self, chunks: u64) {
+        if let Some(counts) = &self.0 {
+            counts.remote.fetch_add(chunks, Ordering::Relaxed);
         }
     }
 

@@ -134,9 +134,9 @@ enum Figure {
     Gauge(&'static str, &'static str, u64),
 }
 
-fn figures(stats: &Stats) -> [Figure; 24] {
+fn figures(stats: &Stats) -> [Figure; 29] {
     use Figure::{Counter, Gauge};
-    let Stats { memory, disk, origin, flight } = stats;
+    let Stats { memory, disk, origin, flight, sql } = stats;
     [
         Counter("memory_hits", "Chunks served from memory", memory.hits),
         Counter("memory_misses", "Chunks for which a fill was started", memory.misses),
@@ -162,6 +162,11 @@ fn figures(stats: &Stats) -> [Figure; 24] {
         Gauge("flight_streams_open", "Streams open at this moment", flight.streams_open),
         Counter("flight_streams", "Streams opened", flight.streams),
         Counter("flight_bytes", "Bytes of messages sent to clients", flight.bytes),
+        Gauge("sql_queries_running", "Reads of queries that run", sql.queries_running),
+        Gauge("sql_queries_waiting", "Reads of queries that wait", sql.queries_waiting),
+        Counter("sql_queries_refused", "Reads of queries that got no place", sql.queries_refused),
+        Gauge("sql_memory_bytes", "Bytes that queries hold", sql.memory_bytes),
+        Gauge("sql_spilled_bytes", "Bytes that queries have spilled", sql.spilled_bytes),
     ]
 }
 

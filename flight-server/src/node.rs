@@ -182,6 +182,7 @@ impl StatsSource for Node {
                 streams: self.flight.streams.load(Ordering::Relaxed),
                 bytes: self.flight.bytes.load(Ordering::Relaxed),
             },
+            sql: self.sql.stats(),
         }
     }
 }

@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::timeout,
@@ -46,7 +46,7 @@ pub fn run(config: &Config, output: &mut Output) -> Result<()> {
     let io = io_runtime()?;
     let cpu = cpu_runtime()?;
     let served = io.block_on(async {
-        let running = Running::start(config, None, &io, &cpu).await?;
+        let running = Running::start(config, None, io.handle(), cpu.handle()).await?;
         output.line(running.ready_line())?;
         stop_signal().await?;
         running.stop(config).await
@@ -72,15 +72,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Binds both addresses, builds the node and begins to serve.
+    /// Binds both addresses, builds the node and begins to serve: I/O on `io`, everything else on
+    /// `cpu`.
     ///
     /// # Errors
     /// As [`run`].
     pub async fn start(
         config: &Config,
         embedded: Option<Embedded>,
-        io: &Runtime,
-        cpu: &Runtime,
+        io: &Handle,
+        cpu: &Handle,
     ) -> Result<Self> {
         let listen = config.server.listen;
         let unbound = |error: std::io::Error| {
@@ -95,7 +96,7 @@ impl Running {
         let mut config = config.clone();
         config.server.advertise = advertised(&config, flight, scheme);
         let auth = config.auth.as_ref().map(Auth::start).transpose()?.map(Arc::new);
-        let node = Arc::new(Node::build(&config, embedded, io.handle(), cpu.handle()).await?);
+        let node = Arc::new(Node::build(&config, embedded, io, cpu).await?);
         let (watched, told) = (Arc::downgrade(&node), config.clone());
         tokio::spawn(async move { sql::watch(watched, &told).await });
         let readiness = Readiness::default();

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyarrow import flight
 
+from harness import sql
 from harness.client import raises_kind
 from harness.issuer import Issuer, issuing
 from harness.load import LAZY, connections, put_numbers
@@ -15,6 +16,8 @@ from harness.node import Dataset, Node, serving
 from harness.process import poll
 
 NUMBERS = flight.FlightDescriptor.for_path("numbers")
+QUERY = sql.message("CommandStatementQuery", (1, "SELECT * FROM numbers"))
+READS = {"scan": NUMBERS, "sql": flight.FlightDescriptor.for_command(QUERY)}
 ROWS = 1 << 22  # 128 MiB decoded: far more than any buffer between client and node
 ALICE, OPS = "alice-0123456789ab", "ops-0123456789abcd"
 RULES = {"alice": ["numbers"], "ops": ["*"]}
@@ -92,9 +95,10 @@ WAYS: dict[str, tuple[str, Callable[[Path], None], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stream_ends_with_its_authorisation(
-    node: Node, files: Path, issuer: Issuer, way: str
+    node: Node, files: Path, issuer: Issuer, way: str, read: str
 ) -> None:
     """Within seconds, and only the stream of that caller."""
     kind, withdraw, words = WAYS[way]
@@ -103,7 +107,7 @@ def test_a_stream_ends_with_its_authorisation(
     with connections(node.flight, 2, LAZY) as (mine, other):
         streams = []
         for client, shown in ((mine, token), (other, OPS)):
-            ticket = client.get_flight_info(NUMBERS, bearer(shown)).endpoints[0].ticket
+            ticket = client.get_flight_info(READS[read], bearer(shown)).endpoints[0].ticket
             streams.append(client.do_get(ticket, bearer(shown)))
             streams[-1].read_chunk()
         withdraw(files)
@@ -112,7 +116,7 @@ def test_a_stream_ends_with_its_authorisation(
         rows = sum(chunk.data.num_rows for chunk in streams[1])
         assert 0 < rows < ROWS
         with pytest.raises((flight.FlightUnauthenticatedError, KeyError)):
-            mine.get_flight_info(NUMBERS, bearer(token))
+            mine.get_flight_info(READS[read], bearer(token))
         assert '"call":"DoGet"' in node.log()
     restore(files)
     poll("alice may read again", lambda: may_read(node, ALICE))

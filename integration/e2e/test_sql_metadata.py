@@ -144,6 +144,8 @@ def test_the_information_schema(sql: adbc.Connection) -> None:
         "nation",
         "region",
     ]
+    own = {row[0] for row in rows(sql, query, ["information_schema"])}
+    assert own == {"tables", "views", "columns", "schemata", "routines", "parameters"}
     query = "SELECT column_name FROM information_schema.columns WHERE table_name = 'nation'"
     assert [row[0] for row in rows(sql, query)] == tpch("nation").column_names
     with raises_sql("Denied"):
@@ -210,6 +212,11 @@ def test_system_tables_of_queries_and_metrics(node: Node, sql: adbc.Connection) 
     stats = node.stats()
     query = "SELECT value FROM flightcache.metrics WHERE metric = 'origin.requests'"
     assert rows(sql, query) == [(stats["origin"]["requests"],)]
+    figures = dict(rows(sql, "SELECT * FROM flightcache.metrics WHERE metric LIKE 'sql.%'"))
+    assert figures == {f"sql.{name}": value for name, value in stats["sql"].items()} | {
+        "sql.queries_running": 1
+    }
+    assert figures["sql.queries_refused"] == 0
 
 
 RULES = [

@@ -40,14 +40,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
 
 /// Packages, and every package whose name goes on after a hyphen, that only some crates name.
 /// `flight-server` writes Parquet files for its command line and slows a store down for the demo;
-/// `READERS` keeps it from reading with either.
+/// `READERS` keeps it from reading with either. `planner` asks other nodes as a client.
 const RESERVED: [(&str, &[&str]); 6] = [
     ("object_store", &["connectors", "flight-server"]),
     ("parquet", &["connectors", "flight-server"]),
     ("datafusion", &["planner"]),
-    ("tonic", &["flight-server"]),
+    ("tonic", &["flight-server", "planner"]),
     ("axum", &["flight-server"]),
-    ("arrow-flight", &["flight-server"]),
+    ("arrow-flight", &["flight-server", "planner"]),
 ];
 
 /// Names of clouds and of file format readers, which only `connectors` may say.

@@ -21,7 +21,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = Url::parse("demo://trips")?;
 
     // The cache: its size, the store, and the rules that rewrite scans.
-    let settings = EmbeddedSettings { memory_bytes: 1 << 30, disk: None, decode_parallelism: 2 };
+    let settings =
+        EmbeddedSettings { memory_bytes: 1 << 30, disk: None, decode_parallelism: 2, remote: None };
     let cache = EmbeddedCache::open(settings).await?;
     cache.register_store(url.as_str(), Arc::clone(&store));
     let builder = SessionStateBuilder::new().with_default_features();

@@ -13,6 +13,7 @@ mod embed;
 mod error;
 mod names;
 mod predicate;
+pub mod remote;
 mod scan;
 mod source;
 pub mod sql;

@@ -34,6 +34,7 @@ use crate::{
     predicate::PredicateParser,
     source::adapt::FileAdapter,
     source::ahead::LookAhead,
+    source::late::Selectivities,
     source::opener::{FileSplit, columns_of},
     source::prune,
     source::{CachedSource, ScanContext},
@@ -53,6 +54,7 @@ pub struct Planner {
     context: ScanContext,
     parser: PredicateParser,
     tables: Tables,
+    selectivities: Selectivities,
     session: Session,
 }
 
@@ -104,6 +106,8 @@ struct Scan {
     prune: Option<Arc<dyn PhysicalExpr>>,
     projection: Vec<usize>,
     schema: SchemaRef,
+    /// The row groups to read; all if absent.
+    row_groups: Option<Arc<HashSet<u32>>>,
 }
 
 impl Planner {
@@ -115,6 +119,7 @@ impl Planner {
             context: ScanContext { chunks, footers, ahead: LookAhead::new(ahead_bytes) },
             parser: PredicateParser::new(),
             tables: Tables::default(),
+            selectivities: Selectivities::default(),
             session: Session(SessionContext::new_with_config(config).task_ctx()),
         }
     }
@@ -144,14 +149,17 @@ impl Planner {
     /// statistics and page indexes.
     ///
     /// # Errors
-    /// `Invalid` naming a column that does not exist or a predicate that does not type; what
-    /// reading a footer gives.
+    /// `Invalid` naming a column or row group that does not exist or a predicate that does not
+    /// type; what reading a footer gives.
     pub async fn plan(&self, table: &DatasetTable, command: &ScanCommand) -> Result<ScanPlan> {
         let scan = self.check(table, command)?;
         let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
         let hint = (!hints.is_empty()).then(|| conjunction(hints));
         let mut splits = plan_splits(&self.context, &table.schema, table, hint.as_ref()).await?;
         let pruned = if scan.prune.is_some() { pruned(table, &splits) } else { Vec::new() };
+        if let Some(named) = &scan.row_groups {
+            keep_row_groups(&mut splits, named);
+        }
         let single_endpoint = scan.filter.is_some() && command.limit.is_some();
         let mut rows = None;
         if scan.filter.is_none() {
@@ -189,7 +197,12 @@ impl Planner {
                 })
                 .collect(),
         };
-        let plan = self.scan_plan(table, &scan, files, limit)?;
+        let only = |file: PartitionedFile| match &scan.row_groups {
+            Some(named) => only_row_groups(file, named),
+            None => file,
+        };
+        let files = files.into_iter().map(only).collect();
+        let plan = self.scan_plan(table, (&scan, command.filter.as_deref()), files, limit)?;
         let batches = execute_stream(plan, Arc::clone(&self.session.0))
             .map_err(|error| from_datafusion(&error))?
             .map(|batch| batch.map_err(|error| from_datafusion(&error)));
@@ -236,13 +249,14 @@ impl Planner {
             prune: parse("prune", &command.prune)?,
             projection,
             schema: Arc::new(projected),
+            row_groups: row_groups(table, command)?,
         })
     }
 
     fn scan_plan(
         &self,
         table: &DatasetTable,
-        scan: &Scan,
+        (scan, filter): (&Scan, Option<&str>),
         files: Vec<PartitionedFile>,
         limit: Option<u64>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -250,6 +264,10 @@ impl Planner {
             .with_filter(scan.filter.clone(), scan.filter_rows)
             .with_prune(scan.prune.clone())
             .with_row_ranges();
+        let source = match filter {
+            Some(filter) => source.with_selectivity(self.selectivities.of(table, filter)),
+            None => source,
+        };
         // The URL names a store that is always registered and never read: chunks come from the cache.
         let config =
             FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
@@ -390,6 +408,40 @@ fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>>
         .collect()
 }
 
+/// The row groups that `command` names.
+fn row_groups(table: &DatasetTable, command: &ScanCommand) -> Result<Option<Arc<HashSet<u32>>>> {
+    let Some(named) = &command.row_groups else { return Ok(None) };
+    let [object] = table.objects.as_slice() else {
+        let objects = table.objects.len();
+        return Err(Error::invalid(format!(
+            "`row_groups` are of one object, and the `url` names {objects}"
+        )));
+    };
+    let end = object.splits.last().map_or(0, |split| split.row_groups.end);
+    match named.iter().find(|ordinal| **ordinal >= end) {
+        Some(unknown) => {
+            let path = &object.object.id.path;
+            Err(Error::invalid(format!("{path} has {end} row groups, no {unknown}")))
+        }
+        None => Ok(Some(Arc::new(named.iter().copied().collect()))),
+    }
+}
+
+/// Drops from `splits` the row groups that `named` does not name.
+fn keep_row_groups(splits: &mut Vec<PlannedSplit>, named: &HashSet<u32>) {
+    splits.retain_mut(|split| {
+        let row_groups = &mut split.object.row_groups;
+        row_groups.retain(|row_group| named.contains(&row_group.ordinal));
+        split.rows = row_groups.iter().map(|row_group| row_group.rows).sum();
+        !row_groups.is_empty()
+    });
+}
+
+fn only_row_groups(file: PartitionedFile, named: &Arc<HashSet<u32>>) -> PartitionedFile {
+    let Some(split) = file.extension::<FileSplit>().cloned() else { return file };
+    file.with_extension(FileSplit { only: Some(Arc::clone(named)), ..split })
+}
+
 /// Gives each split its share of `limit` and drops those with none; the rows in all.
 fn limit_splits(splits: &mut Vec<PlannedSplit>, limit: Option<u64>) -> u64 {
     let mut left = limit.unwrap_or(u64::MAX);
@@ -411,7 +463,7 @@ pub(crate) fn partitioned_file(
     let id = &object.object.id;
     PartitionedFile::new(id.path.clone(), id.size)
         .with_partition_values(object.partition_values.clone())
-        .with_extension(FileSplit { object: Arc::clone(id), row_groups })
+        .with_extension(FileSplit::new(Arc::clone(id), row_groups))
 }
 
 /// What is told of every row group of a file.

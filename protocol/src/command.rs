@@ -1,5 +1,7 @@
 //! The scan command: which rows and columns of which dataset.
 
+use std::collections::HashSet;
+
 use flightcache_cache::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,9 @@ pub struct ScanCommand {
     /// Rows to return at most, over all endpoints together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Ordinals of the row groups to read, in their file; only with a `url` of one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_groups: Option<Vec<u32>>,
     /// Snapshot to read; the newest if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
@@ -58,7 +63,8 @@ impl ScanCommand {
     ///
     /// # Errors
     /// `Invalid` for what is not such JSON, naming the unknown or ill-typed key, for more than
-    /// [`MAX_COMMAND_BYTES`], and unless exactly one of `dataset` and `url` is given.
+    /// [`MAX_COMMAND_BYTES`], unless exactly one of `dataset` and `url` is given, and for
+    /// `row_groups` without a `url`, or that name one twice.
     pub fn parse(json: &[u8]) -> Result<Self> {
         if json.len() > MAX_COMMAND_BYTES {
             return Err(Error::invalid(format!(
@@ -69,6 +75,7 @@ impl ScanCommand {
         let command: Self = serde_json::from_slice(json)
             .map_err(|error| Error::invalid(format!("scan command: {error}")))?;
         command.target()?;
+        command.check_row_groups()?;
         Ok(command)
     }
 
@@ -86,6 +93,18 @@ impl ScanCommand {
             }
         }
     }
+
+    fn check_row_groups(&self) -> Result<()> {
+        let Some(row_groups) = &self.row_groups else { return Ok(()) };
+        if self.url.is_none() {
+            return Err(Error::invalid("`row_groups` are of one object: name it by `url`"));
+        }
+        let mut seen = HashSet::new();
+        match row_groups.iter().find(|ordinal| !seen.insert(**ordinal)) {
+            Some(twice) => Err(Error::invalid(format!("row group {twice} is asked for twice"))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +119,10 @@ mod tests {
             (r#"{"dataset": "a", "columns": "x"}"#, "\"x\""),
             (r#"{"dataset": "a", "url": "file:///x"}"#, "both"),
             ("{}", "neither"),
+            (r#"{"dataset": "a", "row_groups": [0]}"#, "by `url`"),
+            (r#"{"url": "a", "row_groups": [3, 1, 3]}"#, "row group 3 is asked for twice"),
+            (r#"{"url": "a", "row_groups": [-1]}"#, "-1"),
+            (r#"{"url": "a", "row_groups": 1}"#, "expected a sequence"),
             ("[", "EOF"),
             ("\u{1f980}", "expected value"),
         ] {

@@ -25,7 +25,7 @@ pub use action::{
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
-pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, Stats};
+pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};
 pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit, is_sql_ticket};
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// All figures of a node. Counters only grow; `bytes`, `capacity` and `streams_open` are gauges.
+/// All figures of a node. Counters only grow; `capacity`, `streams_open`, bytes that are
+/// held and queries that run or wait are gauges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// The memory tier.
@@ -13,6 +14,9 @@ pub struct Stats {
     pub origin: OriginStats,
     /// Streams to clients.
     pub flight: FlightStats,
+    /// Queries; absent in the answers of nodes that do not tell.
+    #[serde(default)]
+    pub sql: SqlStats,
 }
 
 /// Figures of the memory tier, in chunks and bytes.
@@ -81,4 +85,19 @@ pub struct FlightStats {
     pub streams: u64,
     /// Bytes of messages handed to the transport.
     pub bytes: u64,
+}
+
+/// Figures of SQL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlStats {
+    /// Reads of queries that run at this moment.
+    pub queries_running: u64,
+    /// Reads of queries that wait for a place at this moment.
+    pub queries_waiting: u64,
+    /// Reads of queries that got no place.
+    pub queries_refused: u64,
+    /// Bytes that sorts, joins and aggregations hold.
+    pub memory_bytes: u64,
+    /// Bytes that are spilled and still needed.
+    pub spilled_bytes: u64,
 }

@@ -1,13 +1,34 @@
-//! Properties of what clients send, over random values and the kept corpus of the fuzz targets.
+//! Properties of what clients send, over random values, the kept corpus of the fuzz targets and
+//! the golden vectors that clients in other languages are tested with.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use proptest::prelude::*;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    ScanCommand, SqlQuery, SqlRequest, SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit,
-    testing,
+    BatchMetadata, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest, SqlStatement,
+    SqlTicket, Ticket, TicketKey, TicketSplit, testing,
 };
+
+/// Each line is what we write for what we read from it.
+fn golden<T: Serialize + DeserializeOwned>(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    assert!(!text.is_empty());
+    for line in text.lines() {
+        let value: T = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&value).unwrap(), line);
+    }
+}
+
+#[test]
+fn golden_vectors_are_what_we_write() {
+    golden::<ScanCommand>("commands.jsonl");
+    golden::<ScanMetadata>("plan.json");
+    golden::<SplitMetadata>("split.json");
+    golden::<BatchMetadata>("batch.json");
+}
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
@@ -40,10 +61,17 @@ fn commands() -> impl Strategy<Value = ScanCommand> {
     let text = || proptest::option::of(".{0,12}");
     let columns = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
     let rest = (columns, text(), text(), proptest::option::of(any::<u64>()), text());
-    (".{0,12}", any::<bool>(), rest).prop_map(|(name, by_url, rest)| {
+    let row_groups = proptest::option::of(proptest::collection::vec(any::<u32>(), 0..4));
+    (".{0,12}", any::<bool>(), rest, row_groups).prop_map(|(name, by_url, rest, row_groups)| {
         let (columns, filter, prune, limit, snapshot) = rest;
         let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
-        ScanCommand { dataset, url, columns, filter, prune, limit, snapshot }
+        // In any order, and none twice.
+        let row_groups = row_groups.map(|ordinals| {
+            let mut seen = HashSet::new();
+            ordinals.into_iter().filter(|ordinal| seen.insert(*ordinal)).collect()
+        });
+        let row_groups = row_groups.filter(|_| by_url);
+        ScanCommand { dataset, url, columns, filter, prune, limit, row_groups, snapshot }
     })
 }
 

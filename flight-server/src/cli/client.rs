@@ -3,7 +3,7 @@
 use flightcache_cache::Result;
 
 use super::{ClientCommand, output::Output, report, scan, sql, top, warm};
-use crate::config::Environment;
+use crate::{client::Client, config::Environment};
 
 /// Connects, asks, and writes the answer.
 ///
@@ -15,7 +15,7 @@ pub async fn run(
     environment: &Environment,
     output: &mut Output,
 ) -> Result<()> {
-    let client = command.connection().connection(environment)?.open().await?;
+    let client = Client::open(&command.connection().connection(environment)?).await?;
     match command {
         ClientCommand::Scan(args) => scan::run(args, &client, output).await,
         ClientCommand::Sql(args) => sql::run(args, &client, output).await,

@@ -41,9 +41,9 @@ pub fn run(args: &DemoArgs, output: &mut Output) -> Result<()> {
         ))?;
         let config = config(args);
         let embedded = Embedded { prefix: PREFIX.to_owned(), store: data.store };
-        let running = Running::start(&config, Some(embedded), &io, &cpu).await?;
+        let running = Running::start(&config, Some(embedded), io.handle(), cpu.handle()).await?;
         let connection = Connection::new(&format!("grpc://{}", running.flight), None)?;
-        let client = connection.open().await?;
+        let client = Client::open(&connection).await?;
         measure(&running, &client, output).await?;
         if args.keep {
             how_to_connect(&running, output)?;

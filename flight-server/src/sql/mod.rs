@@ -19,7 +19,7 @@ use flightcache_planner::{
     Planner,
     sql::{Sql, Statement},
 };
-use flightcache_protocol::TicketSplit;
+use flightcache_protocol::{SqlStats, TicketSplit};
 use futures::FutureExt;
 use tokio::time::timeout;
 use tracing::warn;
@@ -63,6 +63,18 @@ impl Engine {
             timeout: config.sql.timeout,
             slots: Slots::new(config.sql.max_queries(), config.auth.is_some()),
         })
+    }
+
+    /// The figures at this moment.
+    pub fn stats(&self) -> SqlStats {
+        let (waiting, refused) = self.slots.waiting_and_refused();
+        SqlStats {
+            queries_running: self.queries.count() as u64,
+            queries_waiting: waiting,
+            queries_refused: refused,
+            memory_bytes: self.sql.memory_bytes(),
+            spilled_bytes: self.sql.spilled_bytes(),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ struct Shared {
 struct State {
     taken: HashMap<Principal, usize>,
     waiting: VecDeque<(Principal, oneshot::Sender<Slot>)>,
+    /// Reads that got no place.
+    refused: u64,
 }
 
 impl State {
@@ -83,16 +85,25 @@ impl Slots {
             }
             state.waiting.retain(|(_, sender)| !sender.is_closed());
             if state.waiting.len() >= MAX_WAITING {
+                state.refused += 1;
                 return Err(exhausted());
             }
             let (sender, receiver) = oneshot::channel();
             state.waiting.push_back((principal, sender));
             receiver
         };
-        match timeout_at(until, waiting).await {
-            Ok(Ok(slot)) => Ok(slot),
-            _ => Err(exhausted()),
+        if let Ok(Ok(slot)) = timeout_at(until, waiting).await {
+            return Ok(slot);
         }
+        self.lock().refused += 1;
+        Err(exhausted())
+    }
+
+    /// Reads that wait for a place, and those that got none so far.
+    pub(crate) fn waiting_and_refused(&self) -> (u64, u64) {
+        let state = self.lock();
+        let waiting = state.waiting.iter().filter(|(_, sender)| !sender.is_closed());
+        (waiting.count() as u64, state.refused)
     }
 
     /// The place of the query `id`, which all reads of its endpoints share: a client that reads
@@ -115,7 +126,10 @@ impl Slots {
             Arc::clone(queries.entry(id.to_owned()).or_default())
         };
         let exhausted = || Error::exhausted("the query waits for its place: try again later");
-        let mut known = timeout_at(until, place.lock()).await.map_err(|_| exhausted())?;
+        let Ok(mut known) = timeout_at(until, place.lock()).await else {
+            self.lock().refused += 1;
+            return Err(exhausted());
+        };
         if let Some(slot) = known.upgrade() {
             return Ok(slot);
         }
@@ -200,11 +214,14 @@ mod tests {
         let one = slots.take(None, soon()).await.unwrap();
         let refused = slots.take(None, soon()).await.unwrap_err();
         assert_eq!(refused.kind(), flightcache_cache::ErrorKind::Exhausted);
+        assert_eq!(slots.waiting_and_refused(), (0, 1));
         {
             let gone = slots.take(None, soon());
             pin!(gone);
             assert!(poll!(gone.as_mut()).is_pending());
+            assert_eq!(slots.waiting_and_refused(), (1, 1));
         }
+        assert_eq!(slots.waiting_and_refused(), (0, 1));
         drop(one);
         assert!(slots.take(None, soon()).await.is_ok());
         assert_eq!(slots.lock().all(), 0);

@@ -101,7 +101,12 @@ impl Bench {
     }
 
     async fn cached(&self, memory_bytes: u64, disk: Option<(PathBuf, u64)>) -> Cached {
-        let settings = EmbeddedSettings { memory_bytes, disk, decode_parallelism: self.partitions };
+        let settings = EmbeddedSettings {
+            memory_bytes,
+            disk,
+            decode_parallelism: self.partitions,
+            remote: None,
+        };
         Cached::new(Arc::clone(&self.store), settings).await
     }
 
@@ -143,6 +148,7 @@ impl Bench {
             memory_bytes: 16 << 30,
             disk: None,
             decode_parallelism: self.partitions,
+            remote: None,
         };
         let cached = Cached::new(Arc::clone(&ours) as _, settings).await;
         println!(

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use crate::{
     Planner,
     embed::rewrite::{CacheScans, NameUncached, Rewrite},
+    remote::{RemoteSettings, RemoteSnapshot, RemoteSource},
 };
 
 /// How large an embedded cache may become.
@@ -29,10 +30,12 @@ pub struct EmbeddedSettings {
     pub disk: Option<(PathBuf, u64)>,
     /// Columns decoded at a time.
     pub decode_parallelism: usize,
+    /// A Flightcache server that is asked for what neither holds, before the object stores are.
+    pub remote: Option<RemoteSettings>,
 }
 
-/// The tiers of a node without a server: memory, disk, and Parquet in the object stores that are
-/// registered with it. `Clone` shares them.
+/// The tiers of a node without a server: memory, disk, perhaps a server elsewhere, and Parquet in
+/// the object stores that are registered with it. `Clone` shares them.
 ///
 /// DataFusion sessions that [`rewrites`](Self::rewrites) set up read through it; their plans show
 /// each scan as `cached parquet`, or say why it is not.
@@ -41,6 +44,7 @@ pub struct EmbeddedCache {
     stores: Arc<Stores>,
     memory: MemoryTier<Arc<dyn ChunkSource>>,
     disk: Option<DiskStore>,
+    remote: Option<RemoteSource<Arc<dyn ChunkSource>>>,
     planner: Arc<Planner>,
 }
 
@@ -49,7 +53,7 @@ impl EmbeddedCache {
     /// queries run on: columns are decoded on its blocking threads.
     ///
     /// # Errors
-    /// `Invalid` if the folder cannot be used.
+    /// `Invalid` if the folder cannot be used, or the server's token or certificates.
     pub async fn open(settings: EmbeddedSettings) -> Result<Self> {
         let counters = Arc::new(OriginCounters::default());
         let stores = Arc::new(Stores::new(Vec::new(), OriginSettings::default(), counters)?);
@@ -73,6 +77,15 @@ impl EmbeddedCache {
         let parallelism = settings.decode_parallelism.max(1);
         let parquet =
             ParquetOrigin::new(Arc::clone(&footers), Arc::clone(&stores), cpu, parallelism);
+        let mut origin: Arc<dyn ChunkSource> = Arc::new(parquet);
+        let remote = settings
+            .remote
+            .as_ref()
+            .map(|remote| RemoteSource::new(remote, Arc::clone(&footers), Arc::clone(&origin)));
+        let remote = remote.transpose()?;
+        if let Some(remote) = &remote {
+            origin = Arc::new(remote.clone());
+        }
         let limits = MemorySettings {
             capacity_bytes: settings.memory_bytes,
             max_fills: MAX_FILLS,
@@ -83,12 +96,13 @@ impl EmbeddedCache {
         let estimate = Arc::new(move |request: &FetchRequest| sized.filled_bytes(request));
         let headroom = (settings.memory_bytes / 4).max(LEAST_HEADROOM_BYTES);
         let budget = MemoryBudget::new(settings.memory_bytes, headroom);
-        let memory = MemoryTier::new(behind_disk(Arc::new(parquet)), limits, budget, estimate);
+        let memory = MemoryTier::new(behind_disk(origin), limits, budget, estimate);
         let planner = Planner::new(Arc::new(memory.clone()), footers, headroom / 2);
-        Ok(Self { stores, memory, disk, planner: Arc::new(planner) })
+        Ok(Self { stores, memory, disk, remote, planner: Arc::new(planner) })
     }
 
-    /// Caches what is read from `store` under `url`, the same as the session registers it with.
+    /// Caches what is read from `store` under `url`, the same as the session registers it with: the
+    /// URL by which a server elsewhere is asked for its objects.
     pub fn register_store(&self, url: &str, store: Arc<dyn ObjectStore>) {
         self.stores.register(url, store);
     }
@@ -126,6 +140,11 @@ impl EmbeddedCache {
     /// What the disk tier counted, if there is one.
     pub fn disk(&self) -> Option<DiskSnapshot> {
         self.disk.as_ref().map(DiskStore::snapshot)
+    }
+
+    /// What the server was asked for and gave, if there is one.
+    pub fn remote(&self) -> Option<RemoteSnapshot> {
+        self.remote.as_ref().map(RemoteSource::snapshot)
     }
 
     /// What the object stores were asked for.

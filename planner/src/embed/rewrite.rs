@@ -207,6 +207,6 @@ fn with_object(
     if !object.is_versioned() {
         return Err(format!("{} has no strong ETag", file.path()));
     }
-    let split = FileSplit { object: Arc::new(object), row_groups: 0..u32::MAX };
+    let split = FileSplit::new(Arc::new(object), 0..u32::MAX);
     Ok(file.clone().with_extension(split))
 }

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{Schema, SchemaRef},
 };
 use datafusion::{
-    error::Result,
+    error::{DataFusionError, Result},
     physical_expr::{
         PhysicalExpr,
         projection::{ProjectionExprs, Projector},
@@ -21,7 +21,12 @@ use datafusion::{
 use flightcache_cache::{Chunk, Error, PIECE_ROWS};
 use flightcache_protocol::BatchMetadata;
 
-use crate::{error::external, source::CachedSource, source::metrics::ScanMetrics};
+use crate::{
+    error::external,
+    source::CachedSource,
+    source::late::{Payload, Selectivity},
+    source::metrics::ScanMetrics,
+};
 
 /// Bytes of Arrow data a batch aims at: Flight messages do best between 1 and 4 MiB.
 const TARGET_BATCH_BYTES: usize = 2 << 20;
@@ -36,6 +41,9 @@ pub(crate) struct Evaluation {
     input: SchemaRef,
     /// Rows for which this is not true are dropped.
     filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The columns that the filter needs, and the filter over these alone.
+    early: Option<(SchemaRef, Arc<dyn PhysicalExpr>)>,
+    selectivity: Arc<Selectivity>,
     /// The fetched columns that the projector needs, and where they are among all.
     kept: (SchemaRef, Vec<usize>),
     /// From the columns that are kept to the output.
@@ -57,21 +65,21 @@ impl Evaluation {
         source: &CachedSource,
         (output, metrics): (SchemaRef, Arc<ScanMetrics>),
     ) -> Result<Self> {
-        let wanted: HashSet<String> = projection
-            .expr_iter()
-            .flat_map(|expr| collect_columns(&expr))
-            .map(|column| column.name().to_owned())
-            .collect();
-        let named = fetched.fields().iter().enumerate();
-        let kept: Vec<usize> =
-            named.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let kept = positions(fetched, projection.expr_iter());
         let kept_schema = fetched.project(&kept)?;
+        let early = filter.clone().map(|filter| {
+            let schema = fetched.project(&positions(fetched, [Arc::clone(&filter)].into_iter()))?;
+            let filter = reassign_expr_columns(filter, &schema)?;
+            Ok::<_, DataFusionError>((without_metadata(&schema), filter))
+        });
         let projector = projection
             .try_map_exprs(|expr| reassign_expr_columns(expr, &kept_schema))?
             .make_projector(&kept_schema)?;
         Ok(Self {
             input: without_metadata(fetched),
             filter: filter.map(|filter| reassign_expr_columns(filter, fetched)).transpose()?,
+            early: early.transpose()?,
+            selectivity: Arc::clone(&source.selectivity),
             kept: (without_metadata(&kept_schema), kept),
             projector,
             output,
@@ -80,6 +88,19 @@ impl Evaluation {
             metrics,
         })
     }
+}
+
+/// Where the columns that `expressions` use are in `schema`.
+fn positions(
+    schema: &Schema,
+    expressions: impl Iterator<Item = Arc<dyn PhysicalExpr>>,
+) -> Vec<usize> {
+    let wanted: HashSet<String> = expressions
+        .flat_map(|expr| collect_columns(&expr))
+        .map(|column| column.name().to_owned())
+        .collect();
+    let named = schema.fields().iter().enumerate();
+    named.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect()
 }
 
 fn without_metadata(schema: &Schema) -> SchemaRef {
@@ -113,6 +134,10 @@ pub(crate) struct FragmentBatches {
     todo: VecDeque<(usize, usize)>,
     /// Filtered rows that do not make up a batch yet.
     gathered: Option<BatchCoalescer>,
+    /// What is noted of the fragment once it is done: how its payload came.
+    payload: Option<Payload>,
+    /// Whether some row passed the filter.
+    matched: bool,
 }
 
 impl FragmentBatches {
@@ -124,20 +149,8 @@ impl FragmentBatches {
         first_row: u64,
         rows: usize,
     ) -> flightcache_cache::Result<Self> {
-        let mut columns = Vec::with_capacity(chunks.len());
-        let mut bytes = 0;
-        for chunk in chunks {
-            let column = chunk.as_column()?;
-            if column.rows() != rows {
-                return Err(Error::internal(format!(
-                    "chunk of column {} holds {} of {rows} rows",
-                    column.field().name(),
-                    column.rows()
-                )));
-            }
-            bytes += chunk.bytes();
-            columns.push(column.pieces().to_vec());
-        }
+        let columns = pieces_of(chunks, rows)?;
+        let bytes: usize = chunks.iter().map(Chunk::bytes).sum();
         let step = match (rows, bytes) {
             (0, _) | (_, 0) => PIECE_ROWS,
             _ => (rows.saturating_mul(TARGET_BATCH_BYTES) / bytes).clamp(1, PIECE_ROWS),
@@ -150,39 +163,38 @@ impl FragmentBatches {
         }
         let gathered = (evaluation.filter.is_some() && !evaluation.row_ranges)
             .then(|| BatchCoalescer::new(Arc::clone(&evaluation.kept.0), evaluation.batch_rows));
-        Ok(Self { evaluation, columns, row_group, first_row, todo, gathered })
+        let (payload, matched) = (None, false);
+        Ok(Self { evaluation, columns, row_group, first_row, todo, gathered, payload, matched })
+    }
+
+    /// The same batches, of which is noted once they are done what the filter left, and that the
+    /// payload came so.
+    pub(crate) fn noting(self, payload: Payload) -> Self {
+        Self { payload: Some(payload), ..self }
     }
 
     /// No batch.
     pub(crate) fn none(evaluation: Arc<Evaluation>) -> Self {
-        let (columns, todo) = (Vec::new(), VecDeque::new());
-        Self { evaluation, columns, row_group: 0, first_row: 0, todo, gathered: None }
-    }
-
-    fn input(&self, first: usize, rows: usize) -> Result<RecordBatch> {
-        let (piece, offset) = (first / PIECE_ROWS, first % PIECE_ROWS);
-        let arrays = self
-            .columns
-            .iter()
-            .map(|pieces| {
-                let array = pieces
-                    .get(piece)
-                    .filter(|array| array.len() >= offset + rows)
-                    .ok_or_else(|| external(Error::internal("chunk lacks a piece")))?;
-                Ok(array.slice(offset, rows))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.evaluation.input), arrays, &options)?)
+        Self {
+            evaluation,
+            columns: Vec::new(),
+            row_group: 0,
+            first_row: 0,
+            todo: VecDeque::new(),
+            gathered: None,
+            payload: None,
+            matched: false,
+        }
     }
 
     /// The batch that a row range leads to; `None` if there is none yet.
     fn evaluate(&mut self, first: usize, rows: usize) -> Result<Option<RecordBatch>> {
-        let batch = self.input(first, rows)?;
+        let batch = slice(&self.evaluation.input, &self.columns, first, rows)?;
         let selected = self.evaluation.select(&batch)?;
         if selected.as_ref().is_some_and(|selected| selected.true_count() == 0) {
             return Ok(None);
         }
+        self.matched = true;
         let batch = self.evaluation.keep(&batch)?;
         let schema = self.output_schema(first, rows);
         let Some(gathered) = &mut self.gathered else {
@@ -222,18 +234,70 @@ impl FragmentBatches {
     }
 }
 
+/// The pieces of each of `chunks`, which hold `rows` rows.
+fn pieces_of(chunks: &[Chunk], rows: usize) -> flightcache_cache::Result<Vec<Vec<ArrayRef>>> {
+    let pieces = chunks.iter().map(|chunk| {
+        let column = chunk.as_column()?;
+        if column.rows() == rows {
+            return Ok(column.pieces().to_vec());
+        }
+        let (name, held) = (column.field().name(), column.rows());
+        Err(Error::internal(format!("chunk of column {name} holds {held} of {rows} rows")))
+    });
+    pieces.collect()
+}
+
+/// `rows` rows from `first` on of `columns`, within one piece.
+fn slice(
+    schema: &SchemaRef,
+    columns: &[Vec<ArrayRef>],
+    first: usize,
+    rows: usize,
+) -> Result<RecordBatch> {
+    let (piece, offset) = (first / PIECE_ROWS, first % PIECE_ROWS);
+    let arrays = columns.iter().map(|pieces| {
+        let array = pieces
+            .get(piece)
+            .filter(|array| array.len() >= offset + rows)
+            .ok_or_else(|| external(Error::internal("chunk lacks a piece")))?;
+        Ok(array.slice(offset, rows))
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+}
+
 impl Evaluation {
+    /// Whether some of `rows` rows passes the filter, whose columns `chunks` are. What it is
+    /// evaluated over beyond the first that does is evaluated again by whoever needs the rows.
+    pub(crate) async fn matches(&self, chunks: &[Chunk], rows: usize) -> Result<bool> {
+        let Some((schema, filter)) = &self.early else { return Ok(rows > 0) };
+        let columns = pieces_of(chunks, rows).map_err(external)?;
+        let step = self.batch_rows.min(PIECE_ROWS);
+        for piece in (0..rows).step_by(PIECE_ROWS) {
+            let end = rows.min(piece + PIECE_ROWS);
+            for first in (piece..end).step_by(step) {
+                let batch = slice(schema, &columns, first, step.min(end - first))?;
+                if booleans(filter, &batch)?.true_count() > 0 {
+                    return Ok(true);
+                }
+            }
+            // Whoever polls has other fragments that wait for nothing but that.
+            tokio::task::yield_now().await;
+        }
+        self.metrics.filtered(rows);
+        self.metrics.payload_spared();
+        self.selectivity.note(false, Payload::Spared);
+        Ok(false)
+    }
+
     /// The rows of `batch` that match; `None` if all do.
     fn select(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
         let Some(filter) = &self.filter else { return Ok(None) };
-        let rows = batch.num_rows();
-        let selected = filter.evaluate(batch)?.into_array(rows)?;
-        let selected = selected
-            .as_boolean_opt()
-            .ok_or_else(|| external(Error::internal("filter did not give booleans")))?;
-        let dropped = rows - selected.true_count();
+        let selected = booleans(filter, batch)?;
+        let dropped = batch.num_rows() - selected.true_count();
         self.metrics.filtered(dropped);
-        Ok((dropped > 0).then(|| selected.clone()))
+        Ok((dropped > 0).then_some(selected))
     }
 
     /// The columns of `batch` that the projector needs.
@@ -250,6 +314,12 @@ impl Evaluation {
         let options = RecordBatchOptions::new().with_row_count(Some(length));
         Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
     }
+}
+
+fn booleans(filter: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<BooleanArray> {
+    let selected = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+    let selected = selected.as_boolean_opt().cloned();
+    selected.ok_or_else(|| external(Error::internal("filter did not give booleans")))
 }
 
 impl Iterator for FragmentBatches {
@@ -270,6 +340,9 @@ impl Iterator for FragmentBatches {
                 continue;
             }
             return Some(Ok(batch));
+        }
+        if let Some(payload) = self.payload.take() {
+            self.evaluation.selectivity.note(self.matched, payload);
         }
         self.rest().transpose()
     }

@@ -3,6 +3,7 @@
 pub(crate) mod adapt;
 pub(crate) mod ahead;
 pub(crate) mod fragment;
+pub(crate) mod late;
 pub(crate) mod metrics;
 pub(crate) mod opener;
 pub(crate) mod prune;
@@ -34,7 +35,7 @@ use flightcache_connectors::Footers;
 
 pub use fragment::covered_rows;
 
-use crate::{source::ahead::LookAhead, source::opener::CachedOpener};
+use crate::{source::ahead::LookAhead, source::late::Selectivity, source::opener::CachedOpener};
 
 /// What scans read from. `Clone` shares it.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub(crate) struct CachedSource {
     pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) batch_rows: usize,
     pub(crate) row_ranges: bool,
+    /// What `filter` did to row groups so far.
+    pub(crate) selectivity: Arc<Selectivity>,
     /// Objects whose version is not known for sure, which are never cached.
     read_through: usize,
     metrics: ExecutionPlanMetricsSet,
@@ -88,6 +91,7 @@ impl CachedSource {
             dynamic: None,
             batch_rows: PIECE_ROWS,
             row_ranges: false,
+            selectivity: Arc::default(),
             read_through: 0,
             metrics: ExecutionPlanMetricsSet::new(),
         }
@@ -102,7 +106,13 @@ impl CachedSource {
     ) -> Self {
         self.filter = filter;
         self.filter_rows = rows.clamp(1, PIECE_ROWS);
+        self.selectivity = Arc::default();
         self
+    }
+
+    /// The same scan, going by what its filter is known to have done elsewhere, and adding to it.
+    pub(crate) fn with_selectivity(self, selectivity: Arc<Selectivity>) -> Self {
+        Self { selectivity, ..self }
     }
 
     /// The same scan, of what `projection`, over the table schema, makes of each row.
@@ -113,6 +123,7 @@ impl CachedSource {
     /// The same scan, of only those of its rows for which `filter` is true.
     pub(crate) fn and_filter(mut self, filter: Arc<dyn PhysicalExpr>) -> Self {
         self.filter = conjunction_opt(self.filter.into_iter().chain([filter]));
+        self.selectivity = Arc::default();
         self
     }
 

@@ -1,6 +1,10 @@
 //! Opens one split: footer, pruning, chunks, batches.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -15,8 +19,8 @@ use datafusion::{
     },
     physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr},
 };
-use flightcache_cache::{Error, FetchRequest, ObjectId, Tally};
-use flightcache_connectors::{Footer, estimate_bytes, midpoint};
+use flightcache_cache::{Chunk, Error, FetchRequest, ObjectId, Tally};
+use flightcache_connectors::{Footer, estimate_bytes, midpoint, stored_bytes};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use crate::{
@@ -24,6 +28,7 @@ use crate::{
     source::CachedSource,
     source::adapt::FileAdapter,
     source::fragment::{Evaluation, FragmentBatches},
+    source::late::Payload,
     source::metrics::ScanMetrics,
     source::prune,
 };
@@ -35,6 +40,19 @@ pub(crate) struct FileSplit {
     pub(crate) object: Arc<ObjectId>,
     /// The row groups to read, before pruning.
     pub(crate) row_groups: Range<u32>,
+    /// Of these only those named here, where some are.
+    pub(crate) only: Option<Arc<HashSet<u32>>>,
+}
+
+impl FileSplit {
+    /// `row_groups` of `object`.
+    pub(crate) fn new(object: Arc<ObjectId>, row_groups: Range<u32>) -> Self {
+        Self { object, row_groups, only: None }
+    }
+
+    fn names(&self, row_group: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&row_group))
+    }
 }
 
 /// Opens the files of one partition of a [`CachedSource`].
@@ -79,6 +97,9 @@ struct SplitScan {
     row_groups: Vec<(u32, u64)>,
     /// Ordinals of the file's columns that are fetched.
     columns: Vec<u32>,
+    /// Those of them that the filter needs, and those that only the output needs.
+    early: Vec<u32>,
+    payload: Vec<u32>,
     evaluation: Arc<Evaluation>,
     /// The dynamic filter over the file's own schema, with its state when the file was opened.
     dynamic: Option<(Arc<dyn PhysicalExpr>, u64)>,
@@ -101,7 +122,9 @@ impl SplitScan {
 
         let known = dynamic.clone().map(snapshot_physical_expr).transpose()?;
         let hint = conjunction_opt(filter.iter().chain(&prune).chain(&known).cloned());
-        let range = |row_group: &u32| in_range(&footer, *row_group, file.range.as_ref());
+        let range = |row_group: &u32| {
+            split.names(*row_group) && in_range(&footer, *row_group, file.range.as_ref())
+        };
         let asked = prune::row_groups(&footer, None, split.row_groups.clone());
         let asked = asked.iter().filter(|row_group| range(row_group)).count();
         let mut kept = prune::row_groups(&footer, hint.as_ref(), split.row_groups.clone());
@@ -110,6 +133,11 @@ impl SplitScan {
         let row_groups = with_first_rows(&footer, &kept);
 
         let columns = columns_of(filter.iter().cloned().chain(projection.expr_iter()));
+        let early = ordinals(columns_of(filter.iter().cloned()));
+        let payload: Vec<_> = ordinals(columns.clone())
+            .into_iter()
+            .filter(|column| !early.contains(column))
+            .collect();
         let evaluation = Evaluation::try_new(
             &adapter.file_schema().project(&columns)?,
             (filter, projection),
@@ -126,7 +154,9 @@ impl SplitScan {
             split,
             footer,
             row_groups,
-            columns: columns.into_iter().map(|column| column as u32).collect(),
+            columns: ordinals(columns),
+            early,
+            payload,
             evaluation: Arc::new(evaluation),
             dynamic,
         })
@@ -164,22 +194,59 @@ impl SplitScan {
             self.metrics.pruned(1);
             return Ok(FragmentBatches::none(Arc::clone(&self.evaluation)));
         }
-        let rows = rows_of(&self.footer, row_group);
-        let chunks = if self.columns.is_empty() || rows == 0 {
-            Vec::new()
-        } else {
-            let object = Arc::clone(&self.split.object);
-            let request = FetchRequest::columns(object, row_group, &self.columns);
-            let request = request.counted(Tally::counting());
-            let chunks = self.source.context.chunks.fetch(&request).await.map_err(external)?;
-            self.metrics.fetched(&request.tally.tallied());
-            chunks
-        };
-        let rows = usize::try_from(rows)
+        let rows = usize::try_from(rows_of(&self.footer, row_group))
             .map_err(|_| external(Error::data("row group has too many rows")))?;
-        FragmentBatches::try_new(Arc::clone(&self.evaluation), &chunks, row_group, first_row, rows)
-            .map_err(external)
+        let (chunks, payload) = if self.columns.is_empty() || rows == 0 {
+            (Vec::new(), None)
+        } else if self.is_late(row_group) {
+            let early = self.fetch(row_group, &self.early).await?.0;
+            if !self.evaluation.matches(&early, rows).await? {
+                return Ok(FragmentBatches::none(Arc::clone(&self.evaluation)));
+            }
+            let (late, came) = self.fetch(row_group, &self.payload).await?;
+            (self.in_order(early, late), Some(came))
+        } else {
+            let (chunks, came) = self.fetch(row_group, &self.columns).await?;
+            (chunks, (!self.early.is_empty() && !self.payload.is_empty()).then_some(came))
+        };
+        let evaluation = Arc::clone(&self.evaluation);
+        let batches = FragmentBatches::try_new(evaluation, &chunks, row_group, first_row, rows);
+        let batches = batches.map_err(external)?;
+        Ok(match payload {
+            Some(came) => batches.noting(came),
+            None => batches,
+        })
     }
+
+    /// Whether the payload of `row_group` waits until a row has passed the filter.
+    fn is_late(&self, row_group: u32) -> bool {
+        !self.early.is_empty()
+            && !self.payload.is_empty()
+            && self.source.selectivity.is_late(stored_bytes(&self.footer, row_group, &self.payload))
+    }
+
+    async fn fetch(&self, row_group: u32, columns: &[u32]) -> Result<(Vec<Chunk>, Payload)> {
+        let object = Arc::clone(&self.split.object);
+        let request = FetchRequest::columns(object, row_group, columns).counted(Tally::counting());
+        let chunks = self.source.context.chunks.fetch(&request).await.map_err(external)?;
+        let tallied = request.tally.tallied();
+        self.metrics.fetched(&tallied);
+        let missed = tallied.misses > 0 || tallied.joined > 0 || tallied.origin_requests > 0;
+        Ok((chunks, if missed { Payload::Missed } else { Payload::Held }))
+    }
+
+    /// The chunks of all columns, of which `early` are the filter's and `late` the others.
+    fn in_order(&self, early: Vec<Chunk>, late: Vec<Chunk>) -> Vec<Chunk> {
+        let (mut early, mut late) = (early.into_iter(), late.into_iter());
+        let mut next = |column: &u32| {
+            if self.early.contains(column) { early.next() } else { late.next() }
+        };
+        self.columns.iter().filter_map(&mut next).collect()
+    }
+}
+
+fn ordinals(columns: Vec<usize>) -> Vec<u32> {
+    columns.into_iter().map(|column| column as u32).collect()
 }
 
 /// Whether `row_group` belongs to a byte range: whether its midpoint lies in it, so that ranges that

@@ -15,9 +15,10 @@ use datafusion::{
         CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider,
         TableProvider, information_schema::InformationSchemaProvider, streaming::StreamingTable,
     },
+    datasource::{ViewTable, provider_as_source},
     error::Result,
     execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::TableType,
+    logical_expr::{LogicalPlanBuilder, TableType, col, lit},
     physical_plan::{stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use flightcache_protocol::TicketSplit;
@@ -37,6 +38,8 @@ pub const SYSTEM: &str = "flightcache";
 pub const INFORMATION: &str = "information_schema";
 /// The table of [`INFORMATION`] that is left out.
 const SETTINGS: &str = "df_settings";
+/// Which lists all tables, itself included.
+const TABLES: &str = "tables";
 
 /// What one caller may name in a query.
 #[async_trait]
@@ -213,12 +216,27 @@ impl SchemaProvider for Information {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if name.eq_ignore_ascii_case(SETTINGS) { Ok(None) } else { self.0.table(name).await }
+        if name.eq_ignore_ascii_case(SETTINGS) {
+            return Ok(None);
+        }
+        let table = self.0.table(name).await?;
+        if name.eq_ignore_ascii_case(TABLES) {
+            return table.map(without_settings).transpose();
+        }
+        Ok(table)
     }
 
     fn table_exist(&self, name: &str) -> bool {
         !name.eq_ignore_ascii_case(SETTINGS) && self.0.table_exist(name)
     }
+}
+
+/// The rows of the table of tables but for the configuration's.
+fn without_settings(tables: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+    let shown =
+        col("table_schema").not_eq(lit(INFORMATION)).or(col("table_name").not_eq(lit(SETTINGS)));
+    let rows = LogicalPlanBuilder::scan(TABLES, provider_as_source(tables), None)?.filter(shown)?;
+    Ok(Arc::new(ViewTable::new(rows.build()?, None)))
 }
 
 /// The one catalog of a session.

@@ -64,6 +64,9 @@ pub struct Sql {
     memory: SharedMemory,
     disk: Arc<DiskManager>,
     stores: Arc<NoStores>,
+    /// What all sessions have: functions, rules and planners, which take longer to gather than a
+    /// small statement takes to plan. Each session clones it; what is shared in it never changes.
+    template: Arc<SessionState>,
 }
 
 impl Sql {
@@ -76,7 +79,11 @@ impl Sql {
             .map_err(|error| Error::invalid(format!("the spill folder: {error}")))?;
         let memory = SharedMemory::new(settings.memory_bytes);
         let context = planner.context().clone();
-        Ok(Self { context, settings, memory, disk: Arc::new(disk), stores: Arc::default() })
+        let (disk, stores) = (Arc::new(disk), Arc::default());
+        let pool = Arc::new(QueryMemory::new(settings.query_memory_bytes, memory.clone()));
+        let runtime = runtime(&pool, &disk, &stores).map_err(|error| from_datafusion(&error))?;
+        let template = Arc::new(template(settings.partitions, runtime));
+        Ok(Self { context, settings, memory, disk, stores, template })
     }
 
     /// Bytes that all running queries hold in sorts, joins and aggregations.
@@ -101,41 +108,52 @@ impl Sql {
     ) -> Result<SqlSession> {
         let memory = QueryMemory::new(self.settings.query_memory_bytes, self.memory.clone());
         let memory = Arc::new(memory);
-        let runtime = self.runtime(&memory);
+        let runtime = runtime(&memory, &self.disk, &self.stores);
         let runtime = runtime.map_err(|error| from_datafusion(&error))?;
-        // A split is small: to hand its batches around would cost more than it brings.
-        let partitions = if split.is_some() { 1 } else { self.settings.partitions };
+        let mut state = SessionState::clone(&self.template);
+        if split.is_some() {
+            // A split is small: to hand its batches around would cost more than it brings.
+            state.config_mut().options_mut().execution.target_partitions = 1;
+        }
         let datasets = Arc::new(Datasets::new(self.context.clone(), catalog, split));
-        let mut config = SessionConfig::new()
-            .with_target_partitions(partitions)
-            .with_batch_size(BATCH_ROWS)
-            .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(CATALOG, DATASETS)
-            .with_information_schema(false);
-        // Bounds of floating point columns are inexact here, which the rest of the plan respects.
-        config.options_mut().execution.collect_statistics = true;
+        state.register_catalog_list(catalog::catalogs(&datasets));
         let bounds = Bounds::default();
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_catalog_list(catalog::catalogs(&datasets))
-            .with_default_features()
-            .build();
         let mut state = functions::bounded(state, &bounds);
         // What `now()` is for all of the query; without it there is none.
         state.mark_start_execution();
         state.add_analyzer_rule(Arc::new(projections::TellApart));
-        Ok(SqlSession { state, datasets, memory, bounds })
+        Ok(SqlSession { state, runtime, datasets, memory, bounds })
     }
+}
 
-    fn runtime(&self, memory: &Arc<QueryMemory>) -> PlanResult<Arc<RuntimeEnv>> {
-        let mut runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(memory) as _)
-            .with_object_store_registry(Arc::clone(&self.stores) as _)
-            .build()?;
-        runtime.disk_manager = Arc::clone(&self.disk);
-        Ok(Arc::new(runtime))
-    }
+/// A session without catalogs.
+fn template(partitions: usize, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(BATCH_ROWS)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, DATASETS)
+        .with_information_schema(false);
+    // Bounds of floating point columns are inexact here, which the rest of the plan respects.
+    config.options_mut().execution.collect_statistics = true;
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build()
+}
+
+fn runtime(
+    memory: &Arc<QueryMemory>,
+    disk: &Arc<DiskManager>,
+    stores: &Arc<NoStores>,
+) -> PlanResult<Arc<RuntimeEnv>> {
+    let mut runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::clone(memory) as _)
+        .with_object_store_registry(Arc::clone(stores) as _)
+        .build()?;
+    runtime.disk_manager = Arc::clone(disk);
+    Ok(Arc::new(runtime))
 }
 
 impl fmt::Debug for Sql {
@@ -147,6 +165,8 @@ impl fmt::Debug for Sql {
 /// What one query of one caller runs in.
 pub struct SqlSession {
     state: SessionState,
+    /// What its query runs in.
+    runtime: Arc<RuntimeEnv>,
     datasets: Arc<Datasets>,
     memory: Arc<QueryMemory>,
     bounds: Bounds,

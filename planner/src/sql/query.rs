@@ -8,7 +8,7 @@ use arrow::{
 };
 use datafusion::{
     common::{ParamValues, metadata::ScalarAndMetadata},
-    execution::SendableRecordBatchStream,
+    execution::{SendableRecordBatchStream, TaskContext},
     logical_expr::LogicalPlan,
     physical_plan::{ExecutionPlan, execute_stream, stream::RecordBatchReceiverStreamBuilder},
     scalar::ScalarValue,
@@ -163,9 +163,10 @@ impl Statement {
         }
         .await;
         let interrupt = Interrupt::default();
+        let task = TaskContext::from(&state).with_runtime(session.runtime);
         let batches = planned
             .and_then(|plan| heeding(plan, &interrupt))
-            .and_then(|plan| execute_stream(plan, state.task_ctx()))
+            .and_then(|plan| execute_stream(plan, Arc::new(task)))
             .map_err(|error| from_datafusion(&error))?;
         let guard = interrupt.on_drop();
         let batches = results::plain(apart(batches), Arc::clone(&schema)).map(move |batch| {

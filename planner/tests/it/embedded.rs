@@ -36,8 +36,12 @@ struct Both {
 impl Both {
     async fn new(config: SessionConfig) -> Self {
         let store = Arc::new(InMemory::new());
-        let settings =
-            EmbeddedSettings { memory_bytes: 64 << 20, disk: None, decode_parallelism: 2 };
+        let settings = EmbeddedSettings {
+            memory_bytes: 64 << 20,
+            disk: None,
+            decode_parallelism: 2,
+            remote: None,
+        };
         let cache = EmbeddedCache::open(settings).await.unwrap();
         cache.register_store(PREFIX, Arc::clone(&store) as _);
         let builder =

@@ -19,7 +19,7 @@ use datafusion::{
     },
     prelude::{SessionConfig, SessionContext},
 };
-use flightcache_cache::{ChunkSource, Result};
+use flightcache_cache::{Result, fault::FaultSource};
 use flightcache_connectors::{
     Dataset, FooterOrigin, Footers, OriginCounters, OriginSettings, ParquetOrigin, Stores,
 };
@@ -37,6 +37,8 @@ const PREFIX: &str = "test://store";
 pub(crate) struct Harness {
     store: Arc<InMemory>,
     pub(crate) counters: Arc<OriginCounters>,
+    /// What the planner fetches from.
+    pub(crate) chunks: FaultSource<Arc<ParquetOrigin>>,
     pub(crate) planner: Planner,
     pub(crate) dataset: Dataset,
 }
@@ -52,10 +54,11 @@ impl Harness {
         let raw = Arc::new(FooterOrigin::new(Arc::clone(&stores), cpu.clone()));
         let footers = Arc::new(Footers::new(Arc::clone(&stores), raw, 1 << 20, cpu.clone()));
         let origin = ParquetOrigin::new(Arc::clone(&footers), Arc::clone(&stores), cpu, 2);
-        let chunks: Arc<dyn ChunkSource> = Arc::new(origin);
+        let chunks = FaultSource::new(Arc::new(origin));
+        let planner = Planner::new(Arc::new(chunks.clone()), footers, 1 << 20);
         let url = format!("{PREFIX}/data/");
         let dataset = Dataset::new("data", url, Duration::ZERO, stores).unwrap();
-        Self { store, counters, planner: Planner::new(chunks, footers, 1 << 20), dataset }
+        Self { store, counters, chunks, planner, dataset }
     }
 
     /// Writes `batch` to `data/PATH` in row groups of `rows`.

@@ -5,6 +5,7 @@
 mod answers;
 mod embedded;
 mod harness;
+mod late;
 mod splits;
 mod sql;
 #[path = "../tpch/mod.rs"]

@@ -81,6 +81,54 @@ async fn what_cannot_match_is_not_planned_and_not_fetched() {
     assert_eq!(harness.counters.snapshot().requests - before.requests, 1);
 }
 
+fn of_row_groups(row_groups: &[u32]) -> ScanCommand {
+    let url = Some("test://store/data/1.parquet".to_owned());
+    ScanCommand { url, row_groups: Some(row_groups.to_vec()), ..ScanCommand::default() }
+}
+
+#[tokio::test]
+async fn named_row_groups_are_all_that_is_planned_fetched_and_read() {
+    let harness = Harness::new();
+    harness.write("1.parquet", &numbers(0, 100_000), 20_000).await;
+    let mut bytes_of = Vec::new();
+    for (named, read) in [(&[][..], &[][..]), (&[3], &[3]), (&[4, 0, 1], &[0, 1, 4])] {
+        let command = of_row_groups(named);
+        let plan = harness.plan(&command).await.unwrap();
+        let planned = plan.splits.iter().flat_map(|split| &split.object.row_groups);
+        assert_eq!(planned.map(|group| group.ordinal).collect::<Vec<_>>(), read);
+        assert_eq!(plan.rows, Some(read.len() as u64 * 20_000));
+        let before = harness.counters.snapshot().bytes;
+        let batches = harness.read(&command).await.unwrap();
+        let mut covered = Vec::new();
+        for (_, of, batch) in &batches {
+            assert_eq!(values(batch)[0] as u64, of.first_row);
+            covered.extend(of.first_row..of.first_row + of.rows);
+        }
+        let rows = |group: &u32| u64::from(*group) * 20_000..u64::from(*group + 1) * 20_000;
+        assert_eq!(covered, read.iter().flat_map(rows).collect::<Vec<_>>());
+        bytes_of.push(harness.counters.snapshot().bytes - before);
+    }
+    let [none, one, three] = bytes_of[..] else { panic!("{bytes_of:?}") };
+    assert!(none == 0 && one > 0 && three > 2 * one && three < 4 * one, "{bytes_of:?}");
+    let limited = ScanCommand { limit: Some(5), ..of_row_groups(&[2, 4]) };
+    let rows = ["40000", "40001", "40002", "40003", "40004"].map(|n| format!("| {n} |"));
+    assert_eq!(harness.rows(&limited).await.unwrap(), rows);
+    let filter = Some("n % 20000 = 7".to_owned());
+    let filtered = ScanCommand { filter, ..of_row_groups(&[0, 2]) };
+    assert_eq!(harness.rows(&filtered).await.unwrap(), ["| 40007 |", "| 7 |"]);
+}
+
+#[tokio::test]
+async fn row_groups_that_do_not_exist_are_refused() {
+    let harness = Harness::new();
+    harness.write("1.parquet", &numbers(0, 250), 100).await;
+    let error = harness.plan(&of_row_groups(&[0, 3])).await.unwrap_err();
+    assert!(error.message().contains("data/1.parquet has 3 row groups, no 3"), "{error}");
+    harness.write("2.parquet", &numbers(0, 250), 100).await;
+    let error = harness.plan(&of_row_groups(&[0])).await.unwrap_err();
+    assert!(error.message().contains("names 2"), "{error}");
+}
+
 #[tokio::test]
 async fn no_columns_give_rows_and_fetch_nothing() {
     let harness = harness().await;

@@ -28,8 +28,12 @@ const PLANS: &str = include_str!("../tpch/plans.txt");
 async fn plans_are_as_they_were_found_good() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     generate(&*store, SCALE, ROW_GROUP_ROWS).await;
-    let settings =
-        EmbeddedSettings { memory_bytes: 1 << 30, disk: None, decode_parallelism: PARTITIONS };
+    let settings = EmbeddedSettings {
+        memory_bytes: 1 << 30,
+        disk: None,
+        decode_parallelism: PARTITIONS,
+        remote: None,
+    };
     let cached = Cached::new(store, settings).await;
     let mut plans = String::new();
     for (name, sql) in queries() {
@@ -69,7 +73,8 @@ async fn all_queries_answer_the_same_however_they_are_cached() {
     generate(&*store, SCALE, ROW_GROUP_ROWS).await;
     let folder = tempfile::tempdir().unwrap();
     let open = |memory_bytes, disk| {
-        let settings = EmbeddedSettings { memory_bytes, disk, decode_parallelism: PARTITIONS };
+        let settings =
+            EmbeddedSettings { memory_bytes, disk, decode_parallelism: PARTITIONS, remote: None };
         Cached::new(Arc::clone(&store), settings)
     };
     let roomy = open(1 << 30, None).await;

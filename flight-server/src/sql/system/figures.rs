@@ -16,16 +16,12 @@ pub(super) fn metric_fields() -> Vec<Field> {
     vec![text("metric"), count("value")]
 }
 
-/// The node's figures as `flightcache.stats` answers them, and those of SQL.
+/// The node's figures as `flightcache.stats` answers them.
 pub(super) fn metrics(node: &Node, caller: &Caller) -> Result<Vec<Vec<ArrayRef>>> {
     caller.acting("flightcache.metrics").decide_watch()?;
     let stats = serde_json::to_value(node.stats())
         .map_err(|error| Error::internal("figures cannot be written").with_source(error))?;
-    let mut figures = vec![
-        ("sql.memory_bytes".to_owned(), signed(node.sql.sql.memory_bytes())),
-        ("sql.queries_running".to_owned(), node.sql.queries.count() as i64),
-        ("sql.spilled_bytes".to_owned(), signed(node.sql.sql.spilled_bytes())),
-    ];
+    let mut figures = Vec::new();
     flatten("", &stats, &mut figures);
     figures.sort();
     Ok(vec![vec![

@@ -1,6 +1,5 @@
 package dev.flightcache.client;
 
-import io.grpc.MethodDescriptor;
 import org.apache.arrow.flight.impl.Flight.Ticket;
 
 /** The stream of a ticket from one node, until it ends or fails. */
@@ -32,11 +31,7 @@ final class Attempt {
 
   /** Calls {@code node}, whose breaker let the caller through. */
   static Attempt start(
-      Node node,
-      MethodDescriptor<Ticket, Message> method,
-      Ticket ticket,
-      ClientOptions options,
-      boolean oneObject)
+      Node node, TicketCall.Method method, Ticket ticket, ClientOptions options, boolean oneObject)
       throws FlightcacheException {
     Node.Connection connection = node.take();
     TicketCall call = TicketCall.start(connection.channel(), method, ticket, node.address());

@@ -27,16 +27,19 @@ final class Failures {
 
   /** The error that ended a call to {@code node}. */
   static FlightcacheException of(Status status, Metadata trailers, NodeAddress node) {
-    for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
-      if (cause instanceof FlightcacheException) {
-        return (FlightcacheException) cause;
+    for (Throwable ours = status.getCause(); ours != null; ours = ours.getCause()) {
+      if (ours instanceof FlightcacheException) {
+        return (FlightcacheException) ours;
       }
     }
     String told = status.getDescription() == null ? "" : ": " + status.getDescription();
-    String message = node + " says " + status.getCode() + told;
+    Throwable cause = status.getCause();
+    // "io exception" alone tells nobody that the connection was refused.
+    String why = cause == null || cause.getMessage() == null ? "" : ": " + cause.getMessage();
+    String message = node + ": " + status.getCode() + told + why;
     ErrorKind kind = kind(status);
     long hint = kind == ErrorKind.EXHAUSTED ? retryAfterMs(trailers) : -1;
-    return new FlightcacheException(kind, message, status.getCause(), hint);
+    return new FlightcacheException(kind, message, cause, hint);
   }
 
   private static ErrorKind kind(Status status) {

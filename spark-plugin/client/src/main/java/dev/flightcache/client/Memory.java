@@ -7,7 +7,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /**
  * Memory off the heap for the bodies of messages, with a hard limit for all streams of a client
  * together. Netty's pool keeps it, which takes whole chunks from the system and gives them back
- * when they are empty.
+ * when they are empty. What gRPC holds of a message that is not whole yet comes on top: at most the
+ * window of each stream.
  */
 final class Memory {
   /** Messages are 1 to 4 MiB: a chunk of 16 MiB holds several. */
@@ -18,6 +19,7 @@ final class Memory {
 
   private final long limit;
   private final AtomicLong used = new AtomicLong();
+  private final AtomicLong expected = new AtomicLong();
   private final PooledByteBufAllocator pool =
       new PooledByteBufAllocator(true, 0, ARENAS, PAGE_BYTES, CHUNK_ORDER, 0, 0, false);
 
@@ -53,6 +55,16 @@ final class Memory {
 
   void gaveBack(int bytes) {
     used.addAndGet(-bytes);
+  }
+
+  /** Notes that a stream asked for {@code bytes} more, or that they came or will not come. */
+  void expect(long bytes) {
+    expected.addAndGet(bytes);
+  }
+
+  /** Whether so much is taken or on its way that streams should not read ahead. */
+  boolean scarce() {
+    return used.get() + expected.get() > limit / 2;
   }
 
   /** Bytes that are taken at this moment. */

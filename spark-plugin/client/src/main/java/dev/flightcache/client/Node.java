@@ -12,13 +12,14 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /**
- * A node and the connections to it: as many as streams at once, up to a few. Streams of one
- * connection share its window, so one that nobody reads holds up the others.
+ * A node and the connections to it: as many as streams at once, up to a few, for one event loop
+ * does not fill a fast network. Streams that nobody reads do not hold up others of their
+ * connection: gRPC bounds what is under way by the window of each stream alone.
  */
 final class Node {
-  private static final int CONNECTIONS = 8;
+  private static final int CONNECTIONS = 4;
 
-  /** HTTP/2's own 64 KiB allow 0.3 MB/s over a wide area network. */
+  /** Of a stream. HTTP/2's own 64 KiB allow 0.3 MB/s over a wide area network. */
   private static final int WINDOW_BYTES = 8 << 20;
 
   /** The largest message; nodes send 1 to 4 MiB, and a plan of many files in one. */

@@ -28,6 +28,7 @@ final class TicketCall {
 
   private final ClientCall<Ticket, Message> call;
   private final NodeAddress node;
+  private final Memory memory;
 
   /** Messages, then an {@link End}. */
   private final LinkedBlockingQueue<Object> arrived = new LinkedBlockingQueue<>();
@@ -36,6 +37,7 @@ final class TicketCall {
   private int waiting;
   private long waitingBytes;
   private long largest;
+  private long promised;
   private boolean closed;
 
   /** Why no more messages come. */
@@ -49,23 +51,32 @@ final class TicketCall {
     }
   }
 
-  private TicketCall(ClientCall<Ticket, Message> call, NodeAddress node) {
+  /** {@code DoGet}, and the memory that its messages are read into. */
+  static final class Method {
+    private final Memory memory;
+    private final MethodDescriptor<Ticket, Message> descriptor;
+
+    Method(Memory memory) {
+      this.memory = memory;
+      this.descriptor =
+          MethodDescriptor.<Ticket, Message>newBuilder()
+              .setType(MethodDescriptor.MethodType.SERVER_STREAMING)
+              .setFullMethodName(FlightServiceGrpc.getDoGetMethod().getFullMethodName())
+              .setRequestMarshaller(ProtoUtils.marshaller(Ticket.getDefaultInstance()))
+              .setResponseMarshaller(new MessageMarshaller(memory))
+              .build();
+    }
+  }
+
+  private TicketCall(ClientCall<Ticket, Message> call, NodeAddress node, Memory memory) {
     this.call = call;
     this.node = node;
+    this.memory = memory;
   }
 
-  static MethodDescriptor<Ticket, Message> method(Memory memory) {
-    return MethodDescriptor.<Ticket, Message>newBuilder()
-        .setType(MethodDescriptor.MethodType.SERVER_STREAMING)
-        .setFullMethodName(FlightServiceGrpc.getDoGetMethod().getFullMethodName())
-        .setRequestMarshaller(ProtoUtils.marshaller(Ticket.getDefaultInstance()))
-        .setResponseMarshaller(new MessageMarshaller(memory))
-        .build();
-  }
-
-  static TicketCall start(
-      Channel channel, MethodDescriptor<Ticket, Message> method, Ticket ticket, NodeAddress node) {
-    TicketCall started = new TicketCall(channel.newCall(method, CallOptions.DEFAULT), node);
+  static TicketCall start(Channel channel, Method method, Ticket ticket, NodeAddress node) {
+    var call = channel.newCall(method.descriptor, CallOptions.DEFAULT);
+    TicketCall started = new TicketCall(call, node, method.memory);
     started.call.start(started.new Arrivals(), new Metadata());
     started.ask();
     started.call.sendMessage(ticket);
@@ -108,6 +119,7 @@ final class TicketCall {
       }
       closed = true;
     }
+    over();
     call.cancel("the reader is done", null);
     for (Object left = arrived.poll(); left != null; left = arrived.poll()) {
       if (left instanceof Message) {
@@ -133,13 +145,11 @@ final class TicketCall {
   private void ask() {
     int more = 0;
     synchronized (this) {
-      while (!closed && asked + waiting < AHEAD) {
-        boolean nothing = asked + waiting == 0;
-        if (!nothing && waitingBytes + (asked + 1) * largest > AHEAD_BYTES) {
-          break;
-        }
+      while (!closed && mayAsk()) {
         asked++;
         more++;
+        promised += largest;
+        memory.expect(largest);
       }
     }
     if (more > 0) {
@@ -147,12 +157,39 @@ final class TicketCall {
     }
   }
 
+  /** One message may always be on its way; the schema, and so a batch behind it, at the start. */
+  private boolean mayAsk() {
+    int ahead = asked + waiting;
+    if (ahead == 0) {
+      return true;
+    }
+    if (largest == 0) {
+      return ahead < 2;
+    }
+    boolean room = waitingBytes + (asked + 1) * largest <= AHEAD_BYTES && !memory.scarce();
+    return ahead < AHEAD && room;
+  }
+
+  /** One message that was asked for is here. */
+  private void came() {
+    long share = asked == 0 ? 0 : promised / asked;
+    asked--;
+    promised -= share;
+    memory.expect(-share);
+  }
+
+  /** No message comes any more. */
+  private synchronized void over() {
+    memory.expect(-promised);
+    promised = 0;
+  }
+
   /** Runs on gRPC's threads. */
   private final class Arrivals extends ClientCall.Listener<Message> {
     @Override
     public void onMessage(Message message) {
       synchronized (TicketCall.this) {
-        asked--;
+        came();
         if (closed) {
           message.free();
           return;
@@ -167,6 +204,7 @@ final class TicketCall {
 
     @Override
     public void onClose(Status status, Metadata trailers) {
+      over();
       arrived.add(new End(status, trailers));
     }
   }

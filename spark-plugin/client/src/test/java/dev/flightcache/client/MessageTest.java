@@ -15,12 +15,19 @@ import java.util.Random;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
 import org.apache.arrow.vector.BigIntVector;
+import org.apache.arrow.vector.BitVector;
+import org.apache.arrow.vector.DecimalVector;
 import org.apache.arrow.vector.FieldVector;
+import org.apache.arrow.vector.FixedSizeBinaryVector;
 import org.apache.arrow.vector.IntVector;
+import org.apache.arrow.vector.NullVector;
 import org.apache.arrow.vector.VarCharVector;
 import org.apache.arrow.vector.VectorSchemaRoot;
 import org.apache.arrow.vector.VectorUnloader;
+import org.apache.arrow.vector.complex.FixedSizeListVector;
 import org.apache.arrow.vector.complex.ListVector;
+import org.apache.arrow.vector.complex.MapVector;
+import org.apache.arrow.vector.complex.StructVector;
 import org.apache.arrow.vector.ipc.message.ArrowDictionaryBatch;
 import org.apache.arrow.vector.ipc.message.ArrowRecordBatch;
 import org.apache.arrow.vector.ipc.message.IpcOption;
@@ -35,6 +42,7 @@ import org.junit.jupiter.api.Test;
 /** Messages one by one: dictionaries that change, and bytes that no node should send. */
 class MessageTest {
   private static final int MUTATIONS = 30_000;
+  private static final int ROWS = 20;
   private static final byte[] NONE = {};
 
   private final BufferAllocator allocator = new RootAllocator();
@@ -142,14 +150,27 @@ class MessageTest {
     reader.close();
   }
 
-  private List<Raw> stream() {
+  /** Columns of every shape: bits, offsets, items, fields, entries, and the nothing of a null. */
+  private List<FieldVector> vectors() {
     BigIntVector id = new BigIntVector("id", allocator);
     VarCharVector name = new VarCharVector("name", allocator);
+    BitVector even = new BitVector("even", allocator);
+    FixedSizeBinaryVector key = new FixedSizeBinaryVector("key", allocator, 3);
+    DecimalVector price = new DecimalVector("price", allocator, 20, 2);
+    var number = FieldType.nullable(new ArrowType.Int(32, true));
     ListVector list = ListVector.empty("list", allocator);
-    var type = FieldType.nullable(new ArrowType.Int(32, true));
-    IntVector items = list.<IntVector>addOrGetVector(type).getVector();
-    for (int i = 0; i < 20; i++) {
+    IntVector items = list.<IntVector>addOrGetVector(number).getVector();
+    FixedSizeListVector pairs = FixedSizeListVector.empty("pairs", 2, allocator);
+    IntVector halves = pairs.<IntVector>addOrGetVector(number).getVector();
+    StructVector struct = StructVector.empty("struct", allocator);
+    IntVector x = struct.addOrGet("x", number, IntVector.class);
+    MapVector map = MapVector.empty("map", allocator, false);
+    var entries = map.getWriter();
+    for (int i = 0; i < ROWS; i++) {
       id.setSafe(i, i);
+      even.setSafe(i, i % 2);
+      key.setSafe(i, new byte[3]);
+      price.setSafe(i, i);
       if (i % 3 == 0) {
         name.setNull(i);
       } else {
@@ -157,12 +178,28 @@ class MessageTest {
       }
       items.setSafe(list.startNewValue(i), i);
       list.endValue(i, 1);
+      pairs.startNewValue(i);
+      halves.setSafe(2 * i, i);
+      halves.setSafe(2 * i + 1, i);
+      struct.setIndexDefined(i);
+      x.setSafe(i, i);
+      entries.setPosition(i);
+      entries.startMap();
+      entries.startEntry();
+      entries.key().integer().writeInt(i);
+      entries.value().integer().writeInt(i);
+      entries.endEntry();
+      entries.endMap();
     }
-    name.setValueCount(20);
-    list.setValueCount(20);
-    List<FieldVector> vectors = List.of(id, name, list);
+    NullVector nothing = new NullVector("nothing", ROWS);
+    return List.of(id, name, even, key, price, list, pairs, struct, map, nothing);
+  }
+
+  private List<Raw> stream() {
+    List<FieldVector> vectors = vectors();
+    vectors.forEach(vector -> vector.setValueCount(ROWS));
     try (VectorSchemaRoot root = new VectorSchemaRoot(vectors)) {
-      root.setRowCount(20);
+      root.setRowCount(ROWS);
       var fields = root.getSchema().getFields();
       return List.of(
           schema(fields.toArray(new org.apache.arrow.vector.types.pojo.Field[0])), batch(root));
@@ -173,17 +210,26 @@ class MessageTest {
   @Test
   void turnedBytesAreRefusedOrHarmless() throws Exception {
     Random random = new Random(1);
-    List<Raw> whole = stream();
+    List<List<Raw>> streams =
+        List.of(
+            stream(),
+            List.of(dictionarySchema(), dictionary(1, false, "red", "green"), indices(1, 0, 1)));
     int refused = 0;
     for (int i = 0; i < MUTATIONS; i++) {
       BatchReader reader = new BatchReader();
       try {
-        for (Raw raw : whole) {
+        for (Raw raw : streams.get(i % streams.size())) {
           MemoryBatch batch = reader.read(turned(raw, random).message(memory));
           if (batch != null) {
             for (int column = 0; column < batch.columns(); column++) {
-              assertTrue(batch.column(column).length() == batch.rows());
+              assertEquals(batch.rows(), batch.column(column).length());
               readSome(batch.column(column));
+            }
+            if (batch.rows() > 5) {
+              batch = batch.from(5, memory);
+              for (int column = 0; column < batch.columns(); column++) {
+                readSome(batch.column(column));
+              }
             }
             batch.free();
           }

@@ -9,6 +9,7 @@ import io.grpc.Status;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -273,6 +274,28 @@ class SplitStreamTest {
   }
 
   @Test
+  void manyStreamsReadLessAheadInsteadOfFailing() throws Exception {
+    one.serves(stream -> stream.rows(0, 20_000, 1000).end());
+    List<BatchStream> streams = new ArrayList<>();
+    try (Client tight = client(Duration.ofSeconds(30), 1 << 20)) {
+      for (int i = 0; i < 16; i++) {
+        streams.add(tight.read(TestNode.split(one.url()), 0));
+      }
+      for (int batch = 0; batch < 20; batch++) {
+        for (BatchStream stream : streams) {
+          assertTrue(stream.next());
+          assertEquals(batch * 1000L, Values.at(stream.batch().column(0), 0));
+        }
+      }
+      for (BatchStream stream : streams) {
+        assertFalse(stream.next());
+        stream.close();
+      }
+      Values.assertFreed(tight);
+    }
+  }
+
+  @Test
   void deadNodesAreLeftAloneAfterSomeFailures() throws Exception {
     String dead;
     try (TestNode gone = new TestNode()) {
@@ -311,6 +334,33 @@ class SplitStreamTest {
     stream.close();
     assertEquals(ErrorKind.CANCELLED, reading.get(20, TimeUnit.SECONDS));
     Values.assertFreed(client);
+  }
+
+  @Test
+  void streamsClosedAtAnyMomentLeaveNothing() throws Exception {
+    one.serves(stream -> stream.rows(0, 1000, 20).fails(Status.UNAVAILABLE));
+    two.serves(stream -> stream.rows(0, 2000, 30).end());
+    Random random = new Random(1);
+    for (int round = 0; round < 150; round++) {
+      BatchStream stream = client.read(both(), random.nextInt(100));
+      int batches = random.nextInt(60);
+      CompletableFuture<Void> reading =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  for (int i = 0; i < batches && stream.next(); i++) {
+                    stream.bytes();
+                  }
+                } catch (FlightcacheException error) {
+                  assertEquals(ErrorKind.CANCELLED, error.kind());
+                }
+              });
+      if (random.nextBoolean()) {
+        stream.cancel();
+      }
+      stream.close();
+      reading.get(20, TimeUnit.SECONDS);
+    }
   }
 
   @Test

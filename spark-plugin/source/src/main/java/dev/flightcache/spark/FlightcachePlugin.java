@@ -38,6 +38,7 @@ public final class FlightcachePlugin implements SparkPlugin {
         if (!(',' + others + ',').contains(',' + OURS + ',')) {
           context.conf().set(EXTENSIONS, others.isEmpty() ? OURS : others + ',' + OURS);
         }
+        meet(Settings.of(key -> context.conf().get(Settings.PREFIX + key, null)));
       } catch (RuntimeException error) {
         LOG.warn("the cache is not used: {}", error.toString());
       }
@@ -65,6 +66,16 @@ public final class FlightcachePlugin implements SparkPlugin {
     public void shutdown() {
       Clients.close();
     }
+  }
+
+  /** Connects while the job starts: loading the classes for it alone takes longer than a call may. */
+  private static void meet(Settings settings) {
+    if (!settings.enabled()) {
+      return;
+    }
+    Thread thread = new Thread(() -> Clients.meet(settings.client()), "flightcache-connect");
+    thread.setDaemon(true);
+    thread.start();
   }
 
   private static void registerMetrics(PluginContext plugin) {

@@ -6,6 +6,7 @@
  *  Settings, Clients   spark.flightcache.* and the client that they make, one a process
  *  vector              batches as Spark's columnar batches
  *  range               which row groups of a file a task reads, and where its rows come from
+ *  prune               Spark's conditions as SQL that a server may leave things out by
  *  source              the explicit face: format("flightcache") and the catalog
  * </pre>
  *

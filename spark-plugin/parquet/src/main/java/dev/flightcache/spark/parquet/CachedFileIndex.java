@@ -1,5 +1,6 @@
 package dev.flightcache.spark.parquet;
 
+import dev.flightcache.client.Field;
 import dev.flightcache.spark.Settings;
 import dev.flightcache.spark.prune.FilterText;
 import java.util.ArrayList;
@@ -24,14 +25,16 @@ final class CachedFileIndex implements FileIndex {
   private final FileIndex files;
   private final Settings settings;
   private volatile Columns columns;
+  private volatile List<Field> fields = List.of();
 
   CachedFileIndex(FileIndex files, Settings settings) {
     this.files = files;
     this.settings = settings;
   }
 
-  /** Has the cache asked for these columns. */
-  void plan(Columns wanted) {
+  /** Has the cache asked for these columns, of those that it has. */
+  void plan(Columns wanted, List<Field> known) {
+    this.fields = List.copyOf(known);
     this.columns = wanted;
   }
 
@@ -84,7 +87,7 @@ final class CachedFileIndex implements FileIndex {
         filters.add(translated.get());
       }
     }
-    return FilterText.prune(filters.toArray(new Filter[0]), columns.required());
+    return FilterText.prune(filters.toArray(new Filter[0]), columns.required(), fields);
   }
 
   @Override

@@ -1,6 +1,5 @@
 package dev.flightcache.spark.parquet;
 
-import dev.flightcache.client.Client;
 import dev.flightcache.client.ErrorKind;
 import dev.flightcache.client.Field;
 import dev.flightcache.client.FlightcacheException;
@@ -10,7 +9,6 @@ import dev.flightcache.spark.Clients;
 import dev.flightcache.spark.Metrics;
 import dev.flightcache.spark.Settings;
 import dev.flightcache.spark.Warnings;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,9 +19,6 @@ import org.apache.spark.sql.execution.datasources.FileIndex;
 
 /** Which columns the cache has below the paths of a scan; asked on the driver, kept for seconds. */
 final class Coverage {
-  /** How long a node may take to say that it is there. */
-  private static final Duration ALIVE = Duration.ofMillis(200);
-
   private static final long KEPT_NANOS = TimeUnit.SECONDS.toNanos(5);
   private static final int KEPT = 256;
   private static final Map<Key, Answer> ANSWERS =
@@ -84,10 +79,8 @@ final class Coverage {
   }
 
   private static List<Field> fields(Settings settings, String url) {
-    Client client = Clients.of(settings.client());
     try {
-      client.ping(ALIVE);
-      return client.schema(ScanCommand.url(url), settings.planTimeout());
+      return Clients.alive(settings.client()).schema(ScanCommand.url(url), settings.planTimeout());
     } catch (FlightcacheException error) {
       if (error.kind() != ErrorKind.NOT_FOUND) {
         Warnings.direct(Cause.of(error.kind()), error.getMessage());

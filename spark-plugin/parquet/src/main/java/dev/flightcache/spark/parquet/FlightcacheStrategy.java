@@ -67,7 +67,7 @@ final class FlightcacheStrategy extends SparkStrategy {
       Warnings.direct(Cause.COLUMNS, columns.refusal());
       return planWith(plan, scanned, relation, relation.location(), why);
     }
-    index.plan(columns);
+    index.plan(columns, coverage.fields());
     return ours;
   }
 

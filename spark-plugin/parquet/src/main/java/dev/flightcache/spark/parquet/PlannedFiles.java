@@ -1,6 +1,7 @@
 package dev.flightcache.spark.parquet;
 
 import dev.flightcache.client.Client;
+import dev.flightcache.client.ErrorKind;
 import dev.flightcache.client.FlightcacheException;
 import dev.flightcache.client.ScanCommand;
 import dev.flightcache.client.ScanPlan;
@@ -14,6 +15,7 @@ import dev.flightcache.spark.Warnings;
 import dev.flightcache.spark.range.FileIdentity;
 import dev.flightcache.spark.range.FileSplits;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -47,17 +49,31 @@ final class PlannedFiles {
     Client client = Clients.of(settings.client());
     for (Path folder : folders(files)) {
       ScanCommand command = ScanCommand.url(Urls.of(folder)).withColumns(columns.names());
-      if (prune.isPresent()) {
-        command = command.withPrune(prune.get());
-      }
       try {
-        planned.add(client.plan(command, settings.planTimeout()));
+        planned.add(plan(client, command, prune, settings.planTimeout()));
       } catch (FlightcacheException error) {
         Metrics.fallback(Cause.of(error.kind()));
         Warnings.direct(Cause.of(error.kind()), folder + ": " + error.getMessage());
       }
     }
     return planned;
+  }
+
+  /** A condition that the node does not take is only a hint, which can be left out. */
+  private static ScanPlan plan(
+      Client client, ScanCommand command, Optional<String> prune, Duration timeout)
+      throws FlightcacheException {
+    if (prune.isPresent()) {
+      try {
+        return client.plan(command.withPrune(prune.get()), timeout);
+      } catch (FlightcacheException error) {
+        if (error.kind() != ErrorKind.INVALID) {
+          throw error;
+        }
+        Warnings.direct(Cause.INVALID, "a scan is planned without its filter: " + error.getMessage());
+      }
+    }
+    return client.plan(command, timeout);
   }
 
   private void add(ScanPlan plan) {

@@ -76,7 +76,8 @@ final class FilterTerms {
       In in = (In) filter;
       List<Object> values = new ArrayList<>(Arrays.asList(in.values()));
       boolean nulls = values.removeIf(Objects::isNull);
-      return nested(in.attribute()) ? Term.OTHER : withNulls(Term.in(in.attribute(), values), nulls);
+      Term list = Term.in(in.attribute(), values);
+      return nested(in.attribute()) ? Term.OTHER : withNulls(list, nulls);
     }
     if (filter instanceof IsNull) {
       return test(Term.Kind.IS_NULL, ((IsNull) filter).attribute());

@@ -4,6 +4,7 @@ import dev.flightcache.client.Field;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.sql.connector.expressions.filter.Predicate;
@@ -70,7 +71,7 @@ public final class PredicateText {
   private static List<Term> flattened(List<Term> terms) {
     List<Term> flat = new ArrayList<>();
     List<Term> left = new ArrayList<>(terms);
-    java.util.Collections.reverse(left);
+    Collections.reverse(left);
     while (!left.isEmpty()) {
       Term term = left.remove(left.size() - 1);
       if (term.kind == Term.Kind.AND) {

@@ -2,7 +2,7 @@ package dev.flightcache.spark.source;
 
 import org.apache.spark.sql.connector.metric.CustomSumMetric;
 
-/** Of a scan: bytes received from the cache. Spark makes it by its name, where it shows figures. */
+/** Bytes that came from the cache, message bodies alone. Public, for Spark makes one by its name. */
 public final class BytesMetric extends CustomSumMetric {
   static final String NAME = "flightcacheBytes";
 

@@ -63,7 +63,7 @@ final class Packing {
     for (StoredObject object : split.objects()) {
       List<RowGroup> groups = object.rowGroups();
       if (!groups.isEmpty()) {
-        // Of the groups behind the last one that is read nothing is known: the share is an upper bound.
+        // Of groups behind the last one that is read nothing is known: this is an upper bound.
         long known = groups.get(groups.size() - 1).ordinal() + 1L;
         bytes += object.size() / known * groups.size();
       }

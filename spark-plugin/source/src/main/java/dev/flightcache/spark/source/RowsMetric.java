@@ -2,7 +2,7 @@ package dev.flightcache.spark.source;
 
 import org.apache.spark.sql.connector.metric.CustomSumMetric;
 
-/** Of a scan: rows from the cache. Spark makes it by its name, where it shows figures. */
+/** Rows that came from the cache. Public, for Spark makes one by its name. */
 public final class RowsMetric extends CustomSumMetric {
   static final String NAME = "flightcacheRows";
 

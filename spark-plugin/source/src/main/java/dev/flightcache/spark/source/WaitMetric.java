@@ -2,7 +2,7 @@ package dev.flightcache.spark.source;
 
 import org.apache.spark.sql.connector.metric.CustomSumMetric;
 
-/** Of a scan: milliseconds waited for the cache. Spark makes it by its name, where it shows figures. */
+/** How long tasks waited for the cache. Public, for Spark makes one by its name. */
 public final class WaitMetric extends CustomSumMetric {
   static final String NAME = "flightcacheWaitMillis";
 

@@ -5,7 +5,7 @@
  *  driver     FlightcacheSource ─► FlightcacheTable ─► FlightcacheScanBuilder ─► FlightcacheScan
  *                                        │                                           │ one plan
  *                                     Dataset ──── Client.plan ◄─────────────────────┘
- *                                                                FlightcacheBatch ─► FlightcachePartition
+ *                                          FlightcachePartition ◄── FlightcacheBatch
  *  executor   FlightcacheReaderFactory ─► FlightcacheReader ─── Client.read ─► CachedBatch
  * </pre>
  *

@@ -223,6 +223,18 @@ class SourceTest {
   }
 
   @Test
+  void theSessionNamesTheNode() {
+    spark.conf().set("spark.flightcache.url", URL);
+    try {
+      assertEquals(
+          FakeNode.ROWS,
+          spark.read().format(FakeSource.class.getName()).option("dataset", "t").load().count());
+    } finally {
+      spark.conf().unset("spark.flightcache.url");
+    }
+  }
+
+  @Test
   void snapshotsArePinned() {
     assertEquals(1, reader().option("snapshot", "old").load("t").limit(1).collectAsList().size());
     assertTrue(command().contains("\"snapshot\":\"old\""));

@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.DecimalType;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.vectorized.ColumnVector;
 import org.apache.spark.sql.vectorized.ColumnarArray;
@@ -70,8 +71,7 @@ class CachedVectorTest {
       case "binary":
         return vector.getBinary(row);
       default:
-        org.apache.spark.sql.types.DecimalType decimal =
-            (org.apache.spark.sql.types.DecimalType) type;
+        DecimalType decimal = (DecimalType) type;
         return vector.getDecimal(row, decimal.precision(), decimal.scale()).toJavaBigDecimal();
     }
   }

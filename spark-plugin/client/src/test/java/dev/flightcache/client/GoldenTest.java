@@ -1,0 +1,86 @@
+package dev.flightcache.client;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import com.google.protobuf.ByteString;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.channels.Channels;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.arrow.flight.impl.Flight.FlightEndpoint;
+import org.apache.arrow.flight.impl.Flight.FlightInfo;
+import org.apache.arrow.vector.ipc.WriteChannel;
+import org.apache.arrow.vector.ipc.message.MessageSerializer;
+import org.apache.arrow.vector.types.pojo.Schema;
+import org.junit.jupiter.api.Test;
+
+/** What is said on the wire is what the server's own tests hold it to. */
+class GoldenTest {
+  private static final Path DATA = Path.of("../../protocol/testdata");
+
+  @Test
+  void commandsAreWrittenAsTheServerReadsThem() throws IOException {
+    List<ScanCommand> commands =
+        List.of(
+            ScanCommand.dataset("lineitem"),
+            ScanCommand.url("abfss://c@account.dfs.core.windows.net/a%20b/"),
+            ScanCommand.dataset("naïve \"x\" \\ \u0001\t").withColumns(List.of()),
+            ScanCommand.dataset("lineitem")
+                .withColumns(List.of("l_orderkey", "l \"quoted\""))
+                .withFilter("l_shipdate >= DATE '1995-01-01'")
+                .withLimit(1000)
+                .withSnapshot("0123"),
+            ScanCommand.url("file:///data/lineitem")
+                .withColumns(List.of("l_comment"))
+                .withPrune("l_comment > '<&>\u0000'"));
+    Object[] written = commands.stream().map(ScanCommand::json).toArray();
+    assertArrayEquals(Files.readAllLines(DATA.resolve("commands.jsonl")).toArray(), written);
+  }
+
+  @Test
+  void plansAreReadAsTheServerWritesThem() throws IOException {
+    FlightInfo info =
+        FlightInfo.newBuilder()
+            .setSchema(noColumns())
+            .setTotalRecords(8)
+            .setAppMetadata(bytes("plan.json"))
+            .addEndpoint(FlightEndpoint.newBuilder().setAppMetadata(bytes("split.json")))
+            .build();
+    ScanPlan plan = Plans.read(info, NodeAddress.parse("grpc://127.0.0.1:1"), false);
+    assertEquals("0123", plan.snapshot());
+    assertEquals(231_672_087, plan.bytes());
+    assertEquals("lineitem/b.parquet", plan.pruned().get(0).path());
+    assertEquals(-1, plan.pruned().get(0).modifiedMs());
+    StoredObject file = plan.splits().get(0).objects().get(0);
+    assertEquals("lineitem/ä b.parquet", file.path());
+    assertEquals(9_007_199_254_740_993L, file.size());
+    assertEquals("\"0x8D\"", file.etag());
+    assertEquals(1_700_000_000_123L, file.modifiedMs());
+    RowGroup group = file.rowGroups().get(1);
+    assertEquals(
+        List.of(2L, 12L, 3L, 1L << 62),
+        List.of((long) group.ordinal(), group.firstRow(), group.rows(), group.midpoint()));
+  }
+
+  @Test
+  void batchesSayWhereTheyAre() throws IOException {
+    BatchPosition place = BatchPosition.parse(Files.readAllBytes(DATA.resolve("batch.json")));
+    assertEquals(2, place.rowGroup());
+    assertEquals(4_294_967_308L, place.firstRow());
+    assertEquals(65_536, place.rows());
+  }
+
+  private static ByteString noColumns() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    MessageSerializer.serialize(
+        new WriteChannel(Channels.newChannel(bytes)), new Schema(List.of()));
+    return ByteString.copyFrom(bytes.toByteArray());
+  }
+
+  private static ByteString bytes(String file) throws IOException {
+    return ByteString.copyFrom(Files.readAllBytes(DATA.resolve(file)));
+  }
+}
