@@ -15,7 +15,6 @@ from harness.spark import CLUSTER, LOCAL, NEWEST, OLDEST, Session, plugged
 from harness.sparkcases import QUERIES, TPCH, Query, read
 from harness.sparkdata import numbers, split
 from harness.sparklab import Lab, await_plans
-from harness.wire import wired
 
 BOTH_ENDS = [OLDEST, NEWEST]
 COLUMNS = ["l_orderkey", "l_comment", "l_extendedprice"]
@@ -251,15 +250,15 @@ def rewritten(lab: Lab, version: str, folder: Path) -> Iterator[tuple[Rewritten,
     """Run a node, and a Spark that asks it, over files that change."""
     files = Rewritten(folder)
     datasets = [Dataset("moving", f"{folder.as_uri()}/moving/")]
-    with wired() as wire, serving(datasets, server={"advertise": wire.url} | LISTEN) as node:
-        wire.to(node.flight)
+    # What is not asked for must not come along, or it could be given after the file has changed.
+    origin = {"footer_prefetch": "4KiB", "coalesce_gap": "0"}
+    with serving(datasets, origin=origin) as node:
         node.allowed.append("moved on|stale|Stale")
-        spark = lab.pool.get(version, **plugged(version, wire.url))
+        spark = lab.pool.get(version, **plugged(version, node.flight))
         await_plans(spark, folder, "moving")
         yield files, node, spark
 
 
-LISTEN = {"listen": "127.0.0.1:0", "admin_listen": "127.0.0.1:0"}
 MOVING = {"folders": ["moving"], "select": ["id", "text", "price"]}
 
 
