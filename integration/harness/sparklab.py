@@ -114,11 +114,11 @@ class Lab:
                     self.wire.to(before.flight)
 
 
-def await_plans(spark: Session, lake: Path, folder: str) -> None:
-    """Wait until a read of a folder is planned through the cache."""
+def await_plans(spark: Session, lake: Path | str, folder: str) -> None:
+    """Wait until a read of a folder is planned through the cache, without reading a column."""
 
     def planned() -> bool:
-        return "Flightcache" in spark.run("read", lake, folders=[folder], select=["*"]).plan
+        return "Flightcache" in spark.run("read", lake, folders=[folder], select=["1"]).plan
 
     poll("a read is planned through the cache", planned, 60)
 
