@@ -1,6 +1,7 @@
 package dev.flightcache.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
@@ -68,6 +69,18 @@ class ShadedJarIT {
     Path key = Files.write(folder.resolve("key.pem"), pem[1]);
     try (TestNode node = new TestNode(pem[0], pem[1]).plans(info())) {
       assertReads(node.url(), certificate.toString(), key.toString());
+    }
+  }
+
+  /** By the version of Spark's Netty, gRPC would take a cumulator that loses bytes with ours. */
+  @Test
+  void sparksNettyIsNotTakenForOurs() throws Exception {
+    try (JarFile jar = new JarFile(JAR.toFile())) {
+      ZipEntry version = jar.getEntry("dev/flightcache/shaded/netty/util/Version.class");
+      byte[] bytes = jar.getInputStream(version).readAllBytes();
+      String text = new String(bytes, StandardCharsets.ISO_8859_1);
+      assertTrue(text.contains("netty.versions.properties"));
+      assertFalse(text.contains("META-INF/io.netty.versions.properties"));
     }
   }
 
