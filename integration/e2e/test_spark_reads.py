@@ -10,6 +10,7 @@ from harness.sparkdata import numbers, split
 from harness.sparklab import Lab
 
 BOTH_ENDS = [OLDEST, NEWEST]
+WIDER = "user_schema_wider"
 # What the releases between the ends are asked, and clusters.
 FEW = [
     one
@@ -21,6 +22,8 @@ FEW = [
 # Files that others wrote and filters over every type are read alike by all releases.
 ASKED = [(NEWEST, one) for one in QUERIES]
 ASKED += [(OLDEST, one) for one in QUERIES if one not in TYPES and one not in FILTERED]
+# Spark 3.5 reads no column as a wider type.
+ASKED = [(version, one) for version, one in ASKED if (version, one.name) != (OLDEST, WIDER)]
 
 
 @pytest.mark.parametrize(

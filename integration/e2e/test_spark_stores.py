@@ -73,7 +73,8 @@ def compare(lab: Lab, lake: str, node: Node, proxy: Proxy, conf: dict[str, str])
             if master == LOCAL:
                 came(answer, "cached")
         if master == LOCAL:
-            assert len({one.path.partition("?")[0] for one in proxy.data()}) == 1
+            # Hadoop may fetch a small file whole, which is no ranged read.
+            assert len({one.path.partition("?")[0] for one in proxy.data()}) <= 1
     assert node.stats()["flight"]["streams"] > 0
 
 

@@ -66,6 +66,8 @@ class Lab:
 
     def through(self, version: str, master: str = LOCAL, **settings: str) -> Session:
         """Return a Spark that reads through the cache."""
+        # Shorter than the default, for streams that get stuck.
+        settings = {"timeout": "10s"} | settings
         return self.pool.get(version, master, **plugged(version, self.wire.url, **settings))
 
     def ready(self, version: str, master: str = LOCAL) -> Session:

@@ -23,19 +23,26 @@ final class Columns implements Serializable {
 
   private final StructType required;
   private final ArrayList<String> names;
+  private final ArrayList<String> missing;
   private final boolean caseSensitive;
   private final String refusal;
 
   private Columns(
-      StructType required, List<String> names, boolean caseSensitive, String refusal) {
+      StructType required,
+      List<String> names,
+      List<String> missing,
+      boolean caseSensitive,
+      String refusal) {
     this.required = required;
     this.names = new ArrayList<>(names);
+    this.missing = new ArrayList<>(missing);
     this.caseSensitive = caseSensitive;
     this.refusal = refusal;
   }
 
   static Columns of(StructType required, List<Field> fields, boolean caseSensitive) {
     List<String> names = new ArrayList<>();
+    List<String> missing = new ArrayList<>();
     for (StructField column : required.fields()) {
       List<Field> found = new ArrayList<>();
       for (Field field : fields) {
@@ -47,13 +54,16 @@ final class Columns implements Serializable {
       Optional<String> refusal = refusal(column, found, caseSensitive);
       if (refusal.isPresent()) {
         String why = "column `" + column.name() + "`: " + refusal.get();
-        return new Columns(required, List.of(), caseSensitive, why);
+        return new Columns(required, List.of(), List.of(), caseSensitive, why);
       }
       found.forEach(field -> names.add(field.name()));
+      if (found.isEmpty()) {
+        missing.add(column.name());
+      }
     }
     Set<String> distinct = new HashSet<>(names);
     String twice = distinct.size() < names.size() ? "a column is read twice" : null;
-    return new Columns(required, names, caseSensitive, twice);
+    return new Columns(required, names, missing, caseSensitive, twice);
   }
 
   private static Optional<String> refusal(
@@ -80,6 +90,11 @@ final class Columns implements Serializable {
   /** Names to ask the cache for; columns that it does not have are null in every file. */
   List<String> names() {
     return names;
+  }
+
+  /** Names that Spark wants and the cache has not. */
+  List<String> missing() {
+    return missing;
   }
 
   /** Whether names that differ by case are different ones. */

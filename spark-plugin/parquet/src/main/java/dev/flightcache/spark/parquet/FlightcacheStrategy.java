@@ -58,7 +58,7 @@ final class FlightcacheStrategy extends SparkStrategy {
     CachedParquetFormat format = new CachedParquetFormat(settings, index);
     Seq<SparkPlan> ours = planWith(plan, scanned, relation, index, format);
     FileSourceScanExec scan = scan(ours);
-    if (scan == null) {
+    if (scan == null || !scan.supportsColumnar()) {
       return leave();
     }
     Columns columns = Columns.of(scan.requiredSchema(), coverage.fields(), conf.caseSensitiveAnalysis());

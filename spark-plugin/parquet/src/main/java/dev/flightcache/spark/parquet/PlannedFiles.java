@@ -2,6 +2,7 @@ package dev.flightcache.spark.parquet;
 
 import dev.flightcache.client.Client;
 import dev.flightcache.client.ErrorKind;
+import dev.flightcache.client.Field;
 import dev.flightcache.client.FlightcacheException;
 import dev.flightcache.client.ScanCommand;
 import dev.flightcache.client.ScanPlan;
@@ -50,7 +51,10 @@ final class PlannedFiles {
     for (Path folder : folders(files)) {
       ScanCommand command = ScanCommand.url(Urls.of(folder)).withColumns(columns.names());
       try {
-        planned.add(plan(client, command, prune, settings.planTimeout()));
+        ScanPlan plan = plan(client, command, prune, settings.planTimeout());
+        if (lacks(client, columns, Urls.of(folder), plan.snapshot(), settings.planTimeout())) {
+          planned.add(plan);
+        }
       } catch (FlightcacheException error) {
         Metrics.fallback(Cause.of(error.kind()));
         Warnings.direct(Cause.of(error.kind()), folder + ": " + error.getMessage());
@@ -74,6 +78,26 @@ final class PlannedFiles {
       }
     }
     return client.plan(command, timeout);
+  }
+
+  /**
+   * Whether the cache does lack, in the snapshot that was planned, the columns that are taken for
+   * null: files may have come since its columns were asked for.
+   */
+  private static boolean lacks(
+      Client client, Columns columns, String url, String snapshot, Duration timeout)
+      throws FlightcacheException {
+    if (columns.missing().isEmpty()) {
+      return true;
+    }
+    ScanCommand all = ScanCommand.url(url).withSnapshot(snapshot);
+    for (Field field : client.schema(all, timeout)) {
+      if (columns.missing().stream().anyMatch(field.name()::equalsIgnoreCase)) {
+        Metrics.fallback(Cause.COLUMNS);
+        return false;
+      }
+    }
+    return true;
   }
 
   private void add(ScanPlan plan) {
@@ -117,6 +141,10 @@ final class PlannedFiles {
       folders.add(file.getPath().getParent());
     }
     if (folders.size() <= MAX_FOLDERS) {
+      // What lies in another of them comes with it.
+      Set<Path> all = Set.copyOf(folders);
+      folders.removeIf(
+          folder -> all.stream().anyMatch(one -> !one.equals(folder) && isUnder(folder, one)));
       return folders;
     }
     Map<String, Path> common = new HashMap<>();

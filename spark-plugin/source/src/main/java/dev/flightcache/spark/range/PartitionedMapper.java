@@ -57,12 +57,17 @@ public final class PartitionedMapper implements BatchMapper {
     return new ColumnarBatch(columns, batch.rows());
   }
 
-  private void open(Batch batch) {
+  private void open(Batch batch) throws RefusedException {
     List<Field> fields = new ArrayList<>(batch.columns());
     for (int i = 0; i < batch.columns(); i++) {
       fields.add(batch.column(i).field());
     }
-    shown = new CachedBatch(fields, required, caseSensitive);
+    try {
+      shown = new CachedBatch(fields, required, caseSensitive);
+    } catch (IllegalArgumentException refused) {
+      // The dataset's columns were others when the scan was planned.
+      throw new RefusedException(Cause.COLUMNS, refused.getMessage());
+    }
     int width = required.size() + partition.size();
     columns = Arrays.copyOf(shown.vectors(), width, ColumnVector[].class);
   }
