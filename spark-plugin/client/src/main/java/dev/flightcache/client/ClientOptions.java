@@ -113,7 +113,7 @@ public final class ClientOptions implements Serializable {
     private byte[] caPem;
     private byte[] certPem;
     private byte[] keyPem;
-    private Duration connectTimeout = Duration.ofSeconds(2);
+    private Duration connectTimeout = Duration.ofSeconds(5);
     private Duration firstByteTimeout = Duration.ofSeconds(30);
     private Duration idleTimeout = Duration.ofSeconds(30);
     private long memory = 512L << 20;

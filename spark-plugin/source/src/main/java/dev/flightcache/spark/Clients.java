@@ -20,6 +20,9 @@ public final class Clients {
   /** The same, the first time: connecting loads classes, and may shake hands. */
   private static final Duration FIRST = Duration.ofSeconds(2);
 
+  /** The same, while nobody waits. */
+  private static final Duration PATIENT = Duration.ofSeconds(10);
+
   private static final Map<ClientOptions, Client> OPEN = new ConcurrentHashMap<>();
   private static final Set<ClientOptions> MET = ConcurrentHashMap.newKeySet();
 
@@ -45,10 +48,11 @@ public final class Clients {
     return client;
   }
 
-  /** Connects, so that the first question need not. */
+  /** Connects, so that the first question need not; for a thread that may wait. */
   static void meet(ClientOptions options) {
     try {
-      alive(options);
+      of(options).ping(PATIENT);
+      MET.add(options);
     } catch (FlightcacheException error) {
       LOG.debug("no node is there yet: {}", error.getMessage());
     }

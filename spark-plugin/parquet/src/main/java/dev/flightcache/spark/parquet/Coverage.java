@@ -1,5 +1,6 @@
 package dev.flightcache.spark.parquet;
 
+import dev.flightcache.client.Client;
 import dev.flightcache.client.ErrorKind;
 import dev.flightcache.client.Field;
 import dev.flightcache.client.FlightcacheException;
@@ -71,23 +72,27 @@ final class Coverage {
         return kept;
       }
     }
-    Answer answer = new Answer(System.nanoTime(), fields(settings, url));
-    synchronized (ANSWERS) {
-      ANSWERS.put(key, answer);
+    Answer answer = fields(settings, url);
+    if (answer.kept) {
+      synchronized (ANSWERS) {
+        ANSWERS.put(key, answer);
+      }
     }
     return answer;
   }
 
-  private static List<Field> fields(Settings settings, String url) {
+  /** What a node says; that none answers is not kept, for nodes that fail are left alone anyway. */
+  private static Answer fields(Settings settings, String url) {
     try {
-      return Clients.alive(settings.client()).schema(ScanCommand.url(url), settings.planTimeout());
+      Client client = Clients.alive(settings.client());
+      return new Answer(client.schema(ScanCommand.url(url), settings.planTimeout()), true);
     } catch (FlightcacheException error) {
-      if (error.kind() != ErrorKind.NOT_FOUND) {
+      boolean uncovered = error.kind() == ErrorKind.NOT_FOUND;
+      if (!uncovered) {
         Warnings.direct(Cause.of(error.kind()), error.getMessage());
       }
-      Metrics.fallback(
-          error.kind() == ErrorKind.NOT_FOUND ? Cause.UNCOVERED : Cause.of(error.kind()));
-      return null;
+      Metrics.fallback(uncovered ? Cause.UNCOVERED : Cause.of(error.kind()));
+      return new Answer(null, !error.elsewhere());
     }
   }
 
@@ -114,12 +119,13 @@ final class Coverage {
   }
 
   private static final class Answer {
-    private final long at;
+    private final long at = System.nanoTime();
     private final List<Field> fields;
+    private final boolean kept;
 
-    Answer(long at, List<Field> fields) {
-      this.at = at;
+    Answer(List<Field> fields, boolean kept) {
       this.fields = fields;
+      this.kept = kept;
     }
   }
 }
