@@ -65,7 +65,9 @@ final class FlightcacheStrategy extends SparkStrategy {
     if (columns.refusal() != null) {
       UncachedParquetFormat why = new UncachedParquetFormat(columns.refusal());
       Warnings.direct(Cause.COLUMNS, columns.refusal());
-      return planWith(plan, scanned, relation, relation.location(), why);
+      // Of Spark's formats all are equal: only another index makes the relation another one.
+      CachedFileIndex listing = new CachedFileIndex(relation.location(), settings);
+      return planWith(plan, scanned, relation, listing, why);
     }
     index.plan(columns, coverage.fields());
     return ours;
