@@ -87,7 +87,7 @@ type Check = fn(&str, &str) -> Vec<String>;
 
 #[test]
 fn files_are_short() {
-    hold(long_file, &rust());
+    hold(long_file, &matching(|path| matches!(extension(path), Some("rs" | "java"))));
 }
 
 #[test]
@@ -343,8 +343,15 @@ fn is_text(path: &str) -> bool {
 
 fn is_build_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let known =
-        ["Cargo.toml", "Cargo.lock", "Makefile", "requirements.txt", "pyproject.toml", "setup"];
+    let known = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "Makefile",
+        "pom.xml",
+        "pyproject.toml",
+        "requirements.txt",
+        "setup",
+    ];
     known.contains(&name) || path.starts_with(".ci/") || name == "Dockerfile"
 }
 
@@ -490,6 +497,7 @@ fn catches_unfinished_work() {
 fn catches_hosts_and_machine_paths() {
     let good = format!("source = \"{CRATE_INDEX}\"\n");
     tells_apart(host, "Cargo.lock", "source = \"registry+https://example.org/i\"\n", 1, &good);
+    tells_apart(host, "a/pom.xml", "<project xmlns=\"http://example.org\">\n", 1, "<project>\n");
     tells_apart(host, "requirements.txt", "--index-url x\n", 1, "pytest==1\n");
     let here = format!("\nPATH={}/bin\n", root().display());
     tells_apart(machine_path, "a.sh", &here, 2, "PATH=/usr/bin\n");
