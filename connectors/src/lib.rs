@@ -44,6 +44,6 @@ pub use column::ParquetOrigin;
 pub use counters::{OriginCounters, OriginCounts};
 pub use footer::{Footer, FooterOrigin, Footers, estimate_bytes, stored_bytes};
 pub use settings::{OriginSettings, StoreSettings};
-pub use snapshot::{Dataset, Object, Snapshot, SnapshotBook};
+pub use snapshot::{Dataset, Object, Snapshot, SnapshotBook, partition::partitions};
 pub use split::{SPLIT_BYTES, SplitRange, midpoint, splits};
 pub use store::{Location, Store, Stores};

@@ -48,6 +48,9 @@ const OBJECTS_AT_ONCE: usize = 64;
 /// Bytes that the literals of a filter may come to over all rows it is evaluated for at a time.
 const MAX_FILTER_BYTES: usize = 64 << 20;
 
+/// Pruned objects that are told: an answer must not grow with what is not read.
+const MAX_PRUNED: usize = 10_000;
+
 /// Plans and reads scans of cached datasets.
 #[derive(Debug)]
 pub struct Planner {
@@ -365,11 +368,11 @@ fn plan_object(
     planned
 }
 
-/// The objects of `table` that `splits` do not read, in path order.
+/// The objects of `table` that `splits` do not read, in path order, as far as they are told.
 fn pruned(table: &DatasetTable, splits: &[PlannedSplit]) -> Vec<SplitObject> {
     let read: HashSet<_> = splits.iter().map(|split| split.object.path.as_str()).collect();
     let left = table.objects.iter().filter(|object| !read.contains(object.object.id.path.as_str()));
-    left.map(|object| split_object(object, Vec::new())).collect()
+    left.take(MAX_PRUNED).map(|object| split_object(object, Vec::new())).collect()
 }
 
 fn split_object(object: &TableObject, row_groups: Vec<RowGroupMetadata>) -> SplitObject {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// `app_metadata` of a whole `FlightInfo`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanMetadata {
     /// Snapshot the scan was planned against.
     pub snapshot: String,
@@ -11,8 +11,14 @@ pub struct ScanMetadata {
     pub bytes: u64,
     /// Objects in the snapshot.
     pub objects: u64,
+    /// Different schemas among the files: where there is one, each has every column and field.
+    #[serde(default)]
+    pub schemas: u64,
+    /// Columns that come from folders, and not from the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_columns: Vec<String>,
     /// Of a command with a `prune`, the objects none of whose row groups may match: they are in the
-    /// snapshot and no endpoint reads them.
+    /// snapshot and no endpoint reads them. The first ten thousand of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<SplitObject>,
 }

@@ -3,7 +3,7 @@
 mod book;
 mod dataset;
 mod listing;
-mod partition;
+pub(crate) mod partition;
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -19,7 +19,7 @@ pub(crate) fn is_hidden(path: &str) -> bool {
 }
 
 /// The partition folders of the file at `path`, relative to the dataset.
-pub(crate) fn partitions(path: &str) -> Partitions {
+pub fn partitions(path: &str) -> Partitions {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     let pairs = folders.split('/').filter_map(|folder| folder.split_once('='));
     pairs

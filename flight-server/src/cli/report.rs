@@ -92,8 +92,12 @@ mod tests {
 
     #[test]
     fn datasets_show_what_is_known() {
-        let metadata =
-            ScanMetadata { snapshot: "s".to_owned(), bytes: 2048, objects: 3, pruned: Vec::new() };
+        let metadata = ScanMetadata {
+            snapshot: "s".to_owned(),
+            bytes: 2048,
+            objects: 3,
+            ..Default::default()
+        };
         let known = FlightInfo::new()
             .with_descriptor(FlightDescriptor::new_path(vec!["lineitem".to_owned()]))
             .with_total_records(6)

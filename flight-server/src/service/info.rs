@@ -9,7 +9,7 @@ use arrow_flight::{
 };
 use arrow_ipc::writer::IpcWriteOptions;
 use flightcache_cache::{Error, ErrorKind, Result};
-use flightcache_connectors::{Dataset, Snapshot};
+use flightcache_connectors::Dataset;
 use flightcache_planner::{DatasetTable, PlannedSplit, ScanPlan};
 use flightcache_protocol::{
     ScanCommand, ScanMetadata, SplitMetadata, SqlTicket, Ticket, is_sql_ticket,
@@ -69,7 +69,7 @@ pub(super) async fn plan(
         let splits = plan.splits.iter();
         splits.map(|split| split_endpoint(node, split, &whole)).collect::<Result<_>>()?
     };
-    let metadata = ScanMetadata { pruned: plan.pruned, ..metadata(snapshot) };
+    let metadata = ScanMetadata { pruned: plan.pruned, ..metadata(&table) };
     info(&plan.schema, descriptor, endpoints, plan.rows, &metadata)
 }
 
@@ -150,13 +150,7 @@ async fn describe(node: &Node, dataset: &Dataset) -> std::result::Result<FlightI
         let snapshot = dataset.snapshot().await;
         let snapshot = snapshot.map_err(|error| error.context(format!("dataset `{name}`")))?;
         let table = node.planner.table(&snapshot).await?;
-        info(
-            table.schema(),
-            descriptor.clone(),
-            Vec::new(),
-            Some(table.rows()),
-            &metadata(&snapshot),
-        )
+        info(table.schema(), descriptor.clone(), Vec::new(), Some(table.rows()), &metadata(&table))
     };
     Ok(known.await.unwrap_or_else(|error| {
         log("ListFlights", &error);
@@ -252,12 +246,15 @@ fn timestamp(ms: u64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: (ms / 1000) as i64, nanos: (ms % 1000 * 1_000_000) as i32 }
 }
 
-/// What is told of a snapshot.
-fn metadata(snapshot: &Snapshot) -> ScanMetadata {
+/// What is told of a table.
+fn metadata(table: &DatasetTable) -> ScanMetadata {
+    let snapshot = table.snapshot();
     ScanMetadata {
         snapshot: snapshot.id.clone(),
         bytes: snapshot.bytes,
         objects: snapshot.objects.len() as u64,
+        schemas: table.schemas(),
+        partition_columns: snapshot.partition_columns.clone(),
         pruned: Vec::new(),
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 
 /// How long, at least, a stream must be unread and somebody wait before the stream is ended for it.
 const MIN_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client that left its stream unread for too long has to hear of its end.
+/// How long a client whose stream was ended because it did not read it has to hear of that.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a stream is looked at, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -99,6 +99,8 @@ pub(super) struct Pulse(Arc<Beat>);
 struct Beat {
     start: Instant,
     taken_ms: AtomicU64,
+    /// Two tasks of the transport write one each of these and then look at both: in one order for
+    /// all, or each could miss what the other wrote.
     hungry: AtomicBool,
     under_way: AtomicUsize,
     changed: Notify,
@@ -117,7 +119,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if self.0.0.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.0.changed.notify_waiters();
         }
     }
@@ -137,7 +139,7 @@ impl Pulse {
     /// Notes that the transport asked, and whether there was nothing for it.
     pub(super) fn beat(&self, hungry: bool) {
         self.sent();
-        self.0.hungry.store(hungry, Ordering::Relaxed);
+        self.0.hungry.store(hungry, Ordering::SeqCst);
         if self.waits() {
             self.0.changed.notify_waiters();
         }
@@ -145,14 +147,14 @@ impl Pulse {
 
     /// Notes that the transport takes a message.
     pub(super) fn under_way(&self) -> UnderWay {
-        self.0.under_way.fetch_add(1, Ordering::Relaxed);
+        self.0.under_way.fetch_add(1, Ordering::SeqCst);
         UnderWay(self.clone())
     }
 
     /// Whether the client waits for us: the transport asked for more, and has sent all it had. It
     /// asks before it has, as long as its buffers take it.
     fn waits(&self) -> bool {
-        self.0.hungry.load(Ordering::Relaxed) && self.0.under_way.load(Ordering::Relaxed) == 0
+        self.0.hungry.load(Ordering::SeqCst) && self.0.under_way.load(Ordering::SeqCst) == 0
     }
 
     /// Waits until the client waits for us.
@@ -162,7 +164,7 @@ impl Pulse {
 
     /// Waits until the transport holds nothing more of what it took.
     async fn drained(&self) {
-        self.until(|pulse| pulse.0.under_way.load(Ordering::Relaxed) == 0).await;
+        self.until(|pulse| pulse.0.under_way.load(Ordering::SeqCst) == 0).await;
     }
 
     /// Notes that the client took something of what the transport has.
@@ -224,6 +226,7 @@ impl OpenStream {
     /// Sees the stream to its end: what `produced` comes to, or that it is unread, overdue or allowed
     /// no more. The client learns of it through `sender`, if it reads; its connection is cut if it does not.
     pub(super) async fn attend(self, mut produced: JoinHandle<Result<()>>, sender: Sender) {
+        let mut patience = self.patience();
         let end = tokio::select! {
             end = &mut produced => match end {
                 Ok(Ok(())) => Status::ok(""),
@@ -235,7 +238,10 @@ impl OpenStream {
                 return;
             }
             end = self.overdue() => end,
-            error = self.unread(Duration::ZERO, self.patience()) => status("DoGet", &error),
+            error = self.unread(Duration::ZERO, patience) => {
+                patience = END_PATIENCE;
+                status("DoGet", &error)
+            }
             error = self.refused() => status("DoGet", &error),
         };
         produced.abort();
@@ -248,7 +254,7 @@ impl OpenStream {
                 // The end is told, and what was sent before it may still lie there unread.
                 self.pulse.drained().await;
             } => {}
-            _ = self.unread(idle, END_PATIENCE) => if let Some(line) = &self.reader.line { line.cut() },
+            _ = self.unread(idle, patience) => if let Some(line) = &self.reader.line { line.cut() },
         }
     }
 

@@ -108,7 +108,8 @@ impl Local {
 
     /// The version of the object at `path` that there is.
     pub(crate) async fn object(&self, path: &str) -> Arc<ObjectId> {
-        let (url, stores) = (format!("{PREFIX}/{path}"), Arc::clone(&self.stores));
+        let url = format!("{PREFIX}/{}", path.replace('%', "%25"));
+        let stores = Arc::clone(&self.stores);
         let dataset = Dataset::new("one", url, Duration::ZERO, stores).unwrap();
         Arc::clone(&dataset.snapshot().await.unwrap().objects[0].id)
     }

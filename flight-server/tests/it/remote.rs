@@ -252,12 +252,17 @@ fn what_no_dataset_covers_and_what_a_folder_names_is_read_from_the_store() {
         assert_eq!(ways(remote.snapshot()), (0, 2, 0, 0));
         compare(&remote, &local, &FetchRequest::columns(object, 0, &[1])).await;
         assert_eq!(ways(remote.snapshot()), (1, 2, 0, 0));
+        // Names of folders are escaped.
+        write(&store, "data/%61=5/2.parquet", &numbers(0, 100), 100).await;
+        let escaped = local.object("data/%61=5/2.parquet").await;
+        compare(&remote, &local, &FetchRequest::columns(escaped, 0, &[0, 1])).await;
+        assert_eq!(ways(remote.snapshot()), (1, 4, 0, 0));
         write(&store, "other/1.parquet", &numbers(0, 100), 100).await;
         let other = FetchRequest::columns(local.object("other/1.parquet").await, 0, &[0, 1]);
         for _ in 0..2 {
             compare(&remote, &local, &other).await;
         }
-        assert_eq!(ways(remote.snapshot()), (1, 6, 0, 1));
+        assert_eq!(ways(remote.snapshot()), (1, 8, 0, 1));
         assert_eq!(remote.snapshot().requests, 2, "it is asked once");
         node.stop().await;
     });

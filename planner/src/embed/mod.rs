@@ -86,11 +86,14 @@ impl EmbeddedCache {
         if let Some(remote) = &remote {
             origin = Arc::new(remote.clone());
         }
+        // What a node took of a fill's time, the store has still.
+        let remote_timeout =
+            settings.remote.as_ref().map_or(Duration::ZERO, RemoteSettings::patience);
         let limits = MemorySettings {
             capacity_bytes: settings.memory_bytes,
             max_fills: MAX_FILLS,
             queue_timeout: TIMEOUT,
-            fill_timeout: TIMEOUT,
+            fill_timeout: TIMEOUT + remote_timeout,
         };
         let sized = Arc::clone(&footers);
         let estimate = Arc::new(move |request: &FetchRequest| sized.filled_bytes(request));

@@ -52,6 +52,8 @@ impl Gatherer {
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let of_scan = waiting.entry(scan.clone()).or_default();
+            // Those who gave up, and those whose runtime ended before it asked for them.
+            of_scan.retain(|waiting| !waiting.done.is_closed());
             of_scan.push(Waiting { expected, done });
             of_scan.len() == 1
         };

@@ -26,8 +26,9 @@ use std::{
 
 use async_trait::async_trait;
 use flightcache_cache::{Chunk, ChunkSource, Column, FetchRequest, ObjectId, Part, Result};
-use flightcache_connectors::{Footer, Footers};
+use flightcache_connectors::{Footer, Footers, partitions};
 use futures::future::join_all;
+use tokio::time::timeout;
 use url::Url;
 
 pub use connection::{ClientTls, Connection, DEFAULT_URL, NodeClient, of_flight};
@@ -44,7 +45,8 @@ pub struct RemoteSettings {
     /// How long it may take to answer, and then between two messages; a node that has nothing yet
     /// reads from the object store within that time.
     pub answer_timeout: Duration,
-    /// How long it may take until all is there that one request asked for, however it answers.
+    /// How long a row group may take, however the node answers; one that has not come by then is
+    /// read from the object store.
     pub read_timeout: Duration,
 }
 
@@ -53,6 +55,11 @@ impl RemoteSettings {
     pub fn new(connection: Connection) -> Self {
         let [connect_timeout, answer_timeout, read_timeout] = [2, 10, 30].map(Duration::from_secs);
         Self { connection, connect_timeout, answer_timeout, read_timeout }
+    }
+
+    /// How long a row group is waited for: behind those that were asked for before, and itself.
+    pub(crate) fn patience(&self) -> Duration {
+        2 * self.read_timeout
     }
 }
 
@@ -94,6 +101,7 @@ pub struct RemoteSource<S> {
     origin: S,
     footers: Arc<Footers>,
     gatherer: Gatherer,
+    patience: Duration,
     counters: Arc<Counters>,
 }
 
@@ -106,7 +114,8 @@ impl<S: ChunkSource> RemoteSource<S> {
     pub fn new(settings: &RemoteSettings, footers: Arc<Footers>, origin: S) -> Result<Self> {
         let counters = Arc::<Counters>::default();
         let gatherer = Gatherer::new(Node::new(settings, Arc::clone(&counters))?);
-        Ok(Self { origin, footers, gatherer, counters })
+        let patience = settings.patience();
+        Ok(Self { origin, footers, gatherer, patience, counters })
     }
 
     /// The counters as they stand; reading resets nothing.
@@ -133,7 +142,7 @@ impl<S: ChunkSource> RemoteSource<S> {
         let footer = self.footers.get(object).await.ok()?;
         let asked = wanted.iter().map(|(&row_group, columns)| {
             let wanted = Wanted::new(&footer, &url, row_group, columns);
-            async move { self.row_group(wanted?).await }
+            async move { timeout(self.patience, self.row_group(wanted?)).await.ok().flatten() }
         });
         let mut found: HashMap<Part, Chunk> = HashMap::new();
         for ((&row_group, columns), chunks) in wanted.iter().zip(join_all(asked).await) {
@@ -194,11 +203,9 @@ impl Wanted {
         let ordinal = row_group as usize;
         let rows = footer.row_group_rows().nth(ordinal)?;
         let first_row = footer.row_group_rows().take(ordinal).sum();
-        let folder = |name: &str| {
-            let mut folders = footer.object.path.split('/').filter_map(|part| part.split_once('='));
-            folders.any(|(folder, _)| folder == name)
-        };
-        if fields.iter().any(|field| folder(field.name())) {
+        // Wherever the node's dataset begins: all folders of the path.
+        let folders = partitions(&footer.object.path);
+        if fields.iter().any(|field| folders.iter().any(|(name, _)| name == field.name())) {
             return None;
         }
         let scan = Scan { object: Arc::clone(&footer.object), url: url.to_owned(), fields };

@@ -3,7 +3,11 @@
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,10 +52,11 @@ pub(super) struct Node {
     counters: Arc<Counters>,
 }
 
-/// Whether `error` says that the node has not this version of the object, of these types, and not
-/// that it failed.
+/// Whether `error` says that the node does not give this version of the object, of these types,
+/// and not that it failed.
 fn is_uncovered(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Stale | ErrorKind::Data)
+    let kind = error.kind();
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Stale | ErrorKind::Data | ErrorKind::Invalid)
 }
 
 impl Node {
@@ -81,9 +86,9 @@ impl Node {
         let Some(admitted) = self.breaker.admit() else { return };
         add(&self.counters.requests, 1);
         let wanted = Wanting::new(wanted);
-        let read = in_time(self.read_timeout, self.read(&scan, &wanted));
+        let read = self.while_given(&wanted, self.read(&scan, &wanted));
         // Decoders may panic on bytes that nobody vouches for.
-        let read = AssertUnwindSafe(read).catch_unwind().await.map(Result::flatten);
+        let read = AssertUnwindSafe(read).catch_unwind().await;
         let broken = |_| Err(Error::internal("what the node sent cannot be decoded"));
         let Err(error) = read.unwrap_or_else(broken) else { return admitted.succeeded() };
         if is_uncovered(&error) {
@@ -162,7 +167,7 @@ impl Node {
         for expected in expected {
             let mut row_group = RowGroup::new(expected, scan.fields.clone());
             while !row_group.is_complete() {
-                if !wanted.is_awaited(expected.ordinal) {
+                if !wanted.is_awaited_from(expected.ordinal) {
                     // Nobody waits any more: what is left of this stream is not worth its bytes.
                     return Ok(());
                 }
@@ -189,19 +194,42 @@ impl Node {
         self.in_time(messages.try_next()).await?.map_err(of_flight)
     }
 
+    /// What `read` comes to, unless no row group is given for the time that one may take.
+    async fn while_given<T>(
+        &self,
+        wanted: &Wanting,
+        read: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut read = pin!(read);
+        loop {
+            let given = wanted.given();
+            match timeout(self.read_timeout, &mut read).await {
+                Ok(read) => return read,
+                Err(_) if wanted.given() > given => {}
+                Err(_) => return Err(late(self.read_timeout)),
+            }
+        }
+    }
+
     async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
         in_time(self.answer_timeout, answer).await
     }
 }
 
 async fn in_time<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T> {
-    let late = |_| Error::unavailable(format!("no answer within {limit:?}"));
-    timeout(limit, answer).await.map_err(late)
+    timeout(limit, answer).await.map_err(|_| late(limit))
+}
+
+fn late(limit: Duration) -> Error {
+    Error::unavailable(format!("no answer within {limit:?}"))
 }
 
 /// Who waits for which row group of one request.
 #[derive(Debug)]
-struct Wanting(Mutex<BTreeMap<u32, Vec<Waiting>>>);
+struct Wanting {
+    waiting: Mutex<BTreeMap<u32, Vec<Waiting>>>,
+    given: AtomicUsize,
+}
 
 impl Wanting {
     fn new(waiting: Vec<Waiting>) -> Self {
@@ -209,7 +237,12 @@ impl Wanting {
         for waiting in waiting {
             wanted.entry(waiting.expected.ordinal).or_default().push(waiting);
         }
-        Self(Mutex::new(wanted))
+        Self { waiting: Mutex::new(wanted), given: AtomicUsize::new(0) }
+    }
+
+    /// Row groups that were given.
+    fn given(&self) -> usize {
+        self.given.load(Ordering::Relaxed)
     }
 
     /// What is wanted, each row group once.
@@ -219,13 +252,15 @@ impl Wanting {
         firsts.map(|waiting| (waiting.expected.ordinal, waiting.expected)).collect()
     }
 
-    fn is_awaited(&self, ordinal: u32) -> bool {
+    /// Whether anybody waits for that row group or a later one, as far as they are not given.
+    fn is_awaited_from(&self, ordinal: u32) -> bool {
         let wanted = self.lock();
-        let mut waiting = wanted.get(&ordinal).into_iter().flatten();
+        let mut waiting = wanted.range(ordinal..).flat_map(|(_, waiting)| waiting);
         waiting.any(|waiting| !waiting.done.is_closed())
     }
 
     fn give(&self, ordinal: u32, columns: &[Column]) {
+        self.given.fetch_add(1, Ordering::Relaxed);
         let waiting = self.lock().remove(&ordinal).unwrap_or_default();
         for waiting in waiting {
             // Whoever does not listen any more wants no columns either.
@@ -234,7 +269,7 @@ impl Wanting {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<Waiting>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -27,6 +27,7 @@ pub struct DatasetTable {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) schema: TableSchema,
     pub(crate) objects: Vec<TableObject>,
+    pub(crate) schemas: u64,
 }
 
 /// One object of a table.
@@ -60,11 +61,12 @@ impl DatasetTable {
             });
         }
         drop(loading);
+        let schemas = union.schemas();
         let file_schema = union.finish(&snapshot.partition_columns);
         let schema = TableSchema::builder(file_schema)
             .with_table_partition_cols(partitions.fields().to_vec())
             .build();
-        Ok(Self { snapshot, schema, objects })
+        Ok(Self { snapshot, schema, objects, schemas })
     }
 
     /// The snapshot.
@@ -75,6 +77,11 @@ impl DatasetTable {
     /// Every column, partition columns last.
     pub fn schema(&self) -> &arrow::datatypes::SchemaRef {
         self.schema.table_schema()
+    }
+
+    /// How many schemas its files have.
+    pub fn schemas(&self) -> u64 {
+        self.schemas
     }
 
     /// A digest of the schema, the same on every node: tables that share it mean the same by the

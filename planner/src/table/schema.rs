@@ -53,6 +53,11 @@ impl SchemaUnion {
         Ok(())
     }
 
+    /// How many different schemas were added.
+    pub(crate) fn schemas(&self) -> u64 {
+        self.merged.len() as u64
+    }
+
     /// The union without the columns named in `partitions`: folders win over files.
     pub(crate) fn finish(self, partitions: &[String]) -> SchemaRef {
         let fields = self.fields.into_iter().filter(|field| !partitions.contains(field.name()));

@@ -106,6 +106,7 @@ fn follow_each_other(footer: &Footer, name: &str, descending: bool) -> bool {
     let groups = footer.metadata.row_groups();
     let bounds = || {
         let column = StatisticsConverter::try_new(name, &footer.schema, schema).ok()?;
+        let column = column.with_missing_null_counts_as_zero(false);
         let nulls = column.row_group_null_counts(groups).ok()?;
         // Where nulls and NaN stand is not told by bounds.
         let kind = footer.schema.field_with_name(name).ok()?.data_type();

@@ -95,6 +95,21 @@ final class Json {
     return items;
   }
 
+  List<String> texts(String name) throws FlightcacheException {
+    JsonElement value = object.get(name);
+    if (!(value instanceof JsonArray)) {
+      throw wrong(name, "a list of texts");
+    }
+    List<String> items = new ArrayList<>();
+    for (JsonElement item : value.getAsJsonArray()) {
+      if (!(item instanceof JsonPrimitive) || !item.getAsJsonPrimitive().isString()) {
+        throw wrong(name, "a list of texts");
+      }
+      items.add(item.getAsString());
+    }
+    return items;
+  }
+
   private FlightcacheException wrong(String name, String expected) {
     return new FlightcacheException(
         ErrorKind.INTERNAL, what + ": `" + name + "` is not " + expected);

@@ -31,7 +31,15 @@ final class Plans {
     List<StoredObject> pruned = scan.has("pruned") ? objects(scan, "pruned") : List.of();
     long bytes = scan.has("bytes") ? scan.count("bytes") : -1;
     long rows = Math.max(info.getTotalRecords(), -1);
-    return new ScanPlan(scan.text("snapshot"), bytes, rows, fields, splits, pruned);
+    return new ScanPlan(
+        scan.text("snapshot"),
+        bytes,
+        rows,
+        fields,
+        splits,
+        pruned,
+        scan.has("schemas") ? scan.count("schemas") : 0,
+        scan.has("partition_columns") ? scan.texts("partition_columns") : List.of());
   }
 
   private static Split split(FlightEndpoint endpoint, NodeAddress node, boolean filtered)

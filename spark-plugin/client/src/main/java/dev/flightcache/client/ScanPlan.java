@@ -10,6 +10,8 @@ public final class ScanPlan {
   private final List<Field> fields;
   private final List<Split> splits;
   private final List<StoredObject> pruned;
+  private final long schemas;
+  private final List<String> partitionColumns;
 
   ScanPlan(
       String snapshot,
@@ -17,13 +19,17 @@ public final class ScanPlan {
       long rows,
       List<Field> fields,
       List<Split> splits,
-      List<StoredObject> pruned) {
+      List<StoredObject> pruned,
+      long schemas,
+      List<String> partitionColumns) {
     this.snapshot = snapshot;
     this.bytes = bytes;
     this.rows = rows;
     this.fields = List.copyOf(fields);
     this.splits = List.copyOf(splits);
     this.pruned = List.copyOf(pruned);
+    this.schemas = schemas;
+    this.partitionColumns = List.copyOf(partitionColumns);
   }
 
   /** Id of the snapshot. */
@@ -48,6 +54,16 @@ public final class ScanPlan {
 
   public List<Split> splits() {
     return splits;
+  }
+
+  /** Different schemas among the files; 0 if unknown. */
+  public long schemas() {
+    return schemas;
+  }
+
+  /** Columns that come from folders, and not from the files. */
+  public List<String> partitionColumns() {
+    return partitionColumns;
   }
 
   /** Of a command with a {@code prune}: files of the snapshot in which no row can match. */

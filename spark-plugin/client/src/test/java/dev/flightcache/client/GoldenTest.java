@@ -37,7 +37,12 @@ class GoldenTest {
                 .withColumns(List.of("l_comment"))
                 .withPrune("l_comment > '<&>\u0000'"));
     Object[] written = commands.stream().map(ScanCommand::json).toArray();
-    assertArrayEquals(Files.readAllLines(DATA.resolve("commands.jsonl")).toArray(), written);
+    // A task reads whole splits: row groups are asked for by other clients.
+    Object[] lines =
+        Files.readAllLines(DATA.resolve("commands.jsonl")).stream()
+            .filter(line -> !line.contains("row_groups"))
+            .toArray();
+    assertArrayEquals(lines, written);
   }
 
   @Test
@@ -54,6 +59,8 @@ class GoldenTest {
     assertEquals(231_672_087, plan.bytes());
     assertEquals("lineitem/b.parquet", plan.pruned().get(0).path());
     assertEquals(-1, plan.pruned().get(0).modifiedMs());
+    assertEquals(3, plan.schemas());
+    assertEquals(List.of("year"), plan.partitionColumns());
     StoredObject file = plan.splits().get(0).objects().get(0);
     assertEquals("lineitem/ä b.parquet", file.path());
     assertEquals(9_007_199_254_740_993L, file.size());

@@ -29,7 +29,30 @@ public enum Cause {
 
   /** The cause that an error of the client is. */
   public static Cause of(ErrorKind kind) {
-    return valueOf(kind.name());
+    switch (kind) {
+      case INVALID:
+        return INVALID;
+      case NOT_FOUND:
+        return NOT_FOUND;
+      case DENIED:
+        return DENIED;
+      case UNAUTHENTICATED:
+        return UNAUTHENTICATED;
+      case STALE:
+        return STALE;
+      case EXHAUSTED:
+        return EXHAUSTED;
+      case UNAVAILABLE:
+        return UNAVAILABLE;
+      case DATA:
+        return DATA;
+      case TIMEOUT:
+        return TIMEOUT;
+      case CANCELLED:
+        return CANCELLED;
+      default:
+        return INTERNAL;
+    }
   }
 
   String label() {

@@ -125,7 +125,7 @@ public final class FakeNode implements Client {
         rows += groupRows;
       }
     }
-    return new ScanPlan("snapshot-1", 3 << 20, rows, fields, splits, List.of());
+    return new ScanPlan("snapshot-1", 3 << 20, rows, fields, splits, List.of(), 1, List.of());
   }
 
   private static List<Field> projected(String command) {

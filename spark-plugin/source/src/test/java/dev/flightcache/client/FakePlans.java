@@ -16,4 +16,19 @@ public final class FakePlans {
     StoredObject object = new StoredObject(path, size, "etag", -1, groups);
     return new Split(new byte[0], locations, Long.MAX_VALUE, false, List.of(object));
   }
+
+  /** A row group of a split. */
+  public static RowGroup rowGroup(int ordinal, long firstRow, long rows, long midpoint) {
+    return new RowGroup(ordinal, firstRow, rows, midpoint);
+  }
+
+  /** One version of a file, and row groups of it. */
+  public static StoredObject object(String path, String etag, List<RowGroup> groups) {
+    return new StoredObject(path, 1000, etag, 0, groups);
+  }
+
+  /** A split of some row groups of one version of a file. */
+  public static Split split(StoredObject object) {
+    return new Split(new byte[0], List.of(), Long.MAX_VALUE, false, List.of(object));
+  }
 }

@@ -1,13 +1,19 @@
 package dev.flightcache.spark.parquet;
 
 import dev.flightcache.client.Field;
+import dev.flightcache.spark.Cause;
+import dev.flightcache.spark.Metrics;
 import dev.flightcache.spark.Settings;
+import dev.flightcache.spark.Warnings;
 import dev.flightcache.spark.prune.FilterText;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.catalyst.expressions.Attribute;
+import org.apache.spark.sql.catalyst.expressions.AttributeReference;
 import org.apache.spark.sql.catalyst.expressions.Expression;
+import org.apache.spark.sql.catalyst.expressions.FileSourceMetadataAttribute$;
 import org.apache.spark.sql.execution.datasources.DataSourceStrategy$;
 import org.apache.spark.sql.execution.datasources.FileIndex;
 import org.apache.spark.sql.execution.datasources.FileStatusWithMetadata;
@@ -50,8 +56,21 @@ final class CachedFileIndex implements FileIndex {
     if (columns == null) {
       return listed;
     }
+    try {
+      return planned(listed, dataFilters);
+    } catch (RuntimeException | LinkageError error) {
+      Metrics.fallback(Cause.INTERNAL);
+      Warnings.direct(Cause.INTERNAL, "files are read without the cache: " + error);
+      return listed;
+    }
+  }
+
+  private Seq<PartitionDirectory> planned(
+      Seq<PartitionDirectory> listed, Seq<Expression> dataFilters) {
     List<PartitionDirectory> directories = Seqs.list(listed);
-    PlannedFiles planned = PlannedFiles.plan(settings, columns, prune(dataFilters), statuses(directories));
+    PlannedFiles planned =
+        PlannedFiles.plan(
+            settings, columns, prune(dataFilters), Seqs.list(rootPaths()), statuses(directories));
     List<PartitionDirectory> attached = new ArrayList<>(directories.size());
     for (PartitionDirectory directory : directories) {
       attached.add(attach(directory, planned));
@@ -82,12 +101,30 @@ final class CachedFileIndex implements FileIndex {
   private Optional<String> prune(Seq<Expression> dataFilters) {
     List<Filter> filters = new ArrayList<>();
     for (Expression filter : Seqs.list(dataFilters)) {
+      if (ofTheFile(filter)) {
+        continue;
+      }
       Option<Filter> translated = DataSourceStrategy$.MODULE$.translateFilter(filter, false);
       if (translated.isDefined()) {
         filters.add(translated.get());
       }
     }
     return FilterText.prune(filters.toArray(new Filter[0]), columns.required(), fields);
+  }
+
+  /** Whether a filter is on {@code _metadata}, whose fields may have the names of columns. */
+  private static boolean ofTheFile(Expression filter) {
+    for (Attribute attribute : Seqs.list(filter.references().toSeq())) {
+      boolean told =
+          attribute instanceof AttributeReference
+              && FileSourceMetadataAttribute$.MODULE$
+                  .unapply((AttributeReference) attribute)
+                  .isDefined();
+      if (told) {
+        return true;
+      }
+    }
+    return false;
   }
 
   @Override
@@ -120,6 +157,7 @@ final class CachedFileIndex implements FileIndex {
     return files.metadataOpsTimeNs();
   }
 
+  /** Which columns are planned does not count: scans compare theirs, and their filters, themselves. */
   @Override
   public boolean equals(Object other) {
     return other instanceof CachedFileIndex

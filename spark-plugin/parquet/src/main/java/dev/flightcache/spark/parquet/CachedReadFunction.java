@@ -3,6 +3,7 @@ package dev.flightcache.spark.parquet;
 import dev.flightcache.spark.Cause;
 import dev.flightcache.spark.Clients;
 import dev.flightcache.spark.Settings;
+import dev.flightcache.spark.Warnings;
 import dev.flightcache.spark.range.Batches;
 import dev.flightcache.spark.range.FileSplits;
 import dev.flightcache.spark.range.PartitionedMapper;
@@ -63,7 +64,15 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
       return RangeBatches.direct(
           Cause.UNCOVERED, direct, file.start(), file.length(), settings.fallback(), name);
     }
-    FileSplits planned = FileSplits.decode((byte[]) splits.get());
+    FileSplits planned;
+    try {
+      planned = FileSplits.decode((byte[]) splits.get());
+    } catch (IOException error) {
+      Warnings.direct(Cause.INTERNAL, name + ": " + error.getMessage());
+      DirectFile direct = new DirectFile(file, null, filtered, unfiltered, conf);
+      return RangeBatches.direct(
+          Cause.INTERNAL, direct, file.start(), file.length(), settings.fallback(), name);
+    }
     return RangeBatches.of(
         Clients.of(settings.client()),
         planned,

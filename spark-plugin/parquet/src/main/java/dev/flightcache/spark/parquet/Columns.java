@@ -1,9 +1,11 @@
 package dev.flightcache.spark.parquet;
 
 import dev.flightcache.client.Field;
+import dev.flightcache.client.ScanPlan;
 import dev.flightcache.spark.vector.VectorTypes;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -24,6 +26,7 @@ final class Columns implements Serializable {
   private final StructType required;
   private final ArrayList<String> names;
   private final ArrayList<String> missing;
+  private final boolean partial;
   private final boolean caseSensitive;
   private final String refusal;
 
@@ -31,11 +34,13 @@ final class Columns implements Serializable {
       StructType required,
       List<String> names,
       List<String> missing,
+      boolean partial,
       boolean caseSensitive,
       String refusal) {
     this.required = required;
     this.names = new ArrayList<>(names);
     this.missing = new ArrayList<>(missing);
+    this.partial = partial;
     this.caseSensitive = caseSensitive;
     this.refusal = refusal;
   }
@@ -43,6 +48,7 @@ final class Columns implements Serializable {
   static Columns of(StructType required, List<Field> fields, boolean caseSensitive) {
     List<String> names = new ArrayList<>();
     List<String> missing = new ArrayList<>();
+    boolean partial = false;
     for (StructField column : required.fields()) {
       List<Field> found = new ArrayList<>();
       for (Field field : fields) {
@@ -54,16 +60,19 @@ final class Columns implements Serializable {
       Optional<String> refusal = refusal(column, found, caseSensitive);
       if (refusal.isPresent()) {
         String why = "column `" + column.name() + "`: " + refusal.get();
-        return new Columns(required, List.of(), List.of(), caseSensitive, why);
+        return new Columns(required, List.of(), List.of(), false, caseSensitive, why);
       }
-      found.forEach(field -> names.add(field.name()));
+      for (Field field : found) {
+        names.add(field.name());
+        partial |= VectorTypes.isPartOf(column.dataType(), field);
+      }
       if (found.isEmpty()) {
         missing.add(column.name());
       }
     }
     Set<String> distinct = new HashSet<>(names);
     String twice = distinct.size() < names.size() ? "a column is read twice" : null;
-    return new Columns(required, names, missing, caseSensitive, twice);
+    return new Columns(required, names, missing, partial, caseSensitive, twice);
   }
 
   private static Optional<String> refusal(
@@ -95,6 +104,18 @@ final class Columns implements Serializable {
   /** Names that Spark wants and the cache has not. */
   List<String> missing() {
     return missing;
+  }
+
+  /**
+   * Whether {@code plan} gives what Spark would read: not a folder's value for a column that Spark
+   * takes from the file, and no part of a struct where a file may lack all of it, which makes the
+   * struct null for Spark.
+   */
+  boolean areOf(ScanPlan plan) {
+    boolean ofFolders =
+        Arrays.stream(required.fieldNames())
+            .anyMatch(name -> plan.partitionColumns().stream().anyMatch(name::equalsIgnoreCase));
+    return !ofFolders && (!partial || plan.schemas() == 1);
   }
 
   /** Whether names that differ by case are different ones. */

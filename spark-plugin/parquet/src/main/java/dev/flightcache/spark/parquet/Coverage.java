@@ -21,6 +21,7 @@ import org.apache.spark.sql.execution.datasources.FileIndex;
 /** Which columns the cache has below the paths of a scan; asked on the driver, kept for seconds. */
 final class Coverage {
   private static final long KEPT_NANOS = TimeUnit.SECONDS.toNanos(5);
+  private static final long SLOW_NANOS = TimeUnit.MINUTES.toNanos(1);
   private static final int KEPT = 256;
   private static final Map<Key, Answer> ANSWERS =
       new LinkedHashMap<>() {
@@ -68,12 +69,12 @@ final class Coverage {
     long now = System.nanoTime();
     synchronized (ANSWERS) {
       Answer kept = ANSWERS.get(key);
-      if (kept != null && now - kept.at < KEPT_NANOS) {
+      if (kept != null && now - kept.at < kept.keptNanos) {
         return kept;
       }
     }
     Answer answer = fields(settings, url);
-    if (answer.kept) {
+    if (answer.keptNanos > 0) {
       synchronized (ANSWERS) {
         ANSWERS.put(key, answer);
       }
@@ -81,19 +82,32 @@ final class Coverage {
     return answer;
   }
 
-  /** What a node says; that none answers is not kept, for nodes that fail are left alone anyway. */
+  /** What a node says; that none is there is not kept, for nodes that fail are left alone anyway. */
   private static Answer fields(Settings settings, String url) {
+    Client client;
     try {
-      Client client = Clients.alive(settings.client());
-      return new Answer(client.schema(ScanCommand.url(url), settings.planTimeout()), true);
+      client = Clients.alive(settings.client());
     } catch (FlightcacheException error) {
-      boolean uncovered = error.kind() == ErrorKind.NOT_FOUND;
-      if (!uncovered) {
-        Warnings.direct(Cause.of(error.kind()), error.getMessage());
-      }
-      Metrics.fallback(uncovered ? Cause.UNCOVERED : Cause.of(error.kind()));
-      return new Answer(null, !error.elsewhere());
+      return refused(error, 0);
     }
+    try {
+      return new Answer(client.schema(ScanCommand.url(url), settings.planTimeout()), KEPT_NANOS);
+    } catch (FlightcacheException error) {
+      if (error.kind() == ErrorKind.CANCELLED) {
+        return refused(error, 0);
+      }
+      // A node that is there and does not get on with it costs each plan that long.
+      return refused(error, error.elsewhere() ? SLOW_NANOS : KEPT_NANOS);
+    }
+  }
+
+  private static Answer refused(FlightcacheException error, long keptNanos) {
+    boolean uncovered = error.kind() == ErrorKind.NOT_FOUND;
+    if (!uncovered) {
+      Warnings.direct(Cause.of(error.kind()), error.getMessage());
+    }
+    Metrics.fallback(uncovered ? Cause.UNCOVERED : Cause.of(error.kind()));
+    return new Answer(null, keptNanos);
   }
 
   private static final class Key {
@@ -121,11 +135,11 @@ final class Coverage {
   private static final class Answer {
     private final long at = System.nanoTime();
     private final List<Field> fields;
-    private final boolean kept;
+    private final long keptNanos;
 
-    Answer(List<Field> fields, boolean kept) {
+    Answer(List<Field> fields, long keptNanos) {
       this.fields = fields;
-      this.kept = kept;
+      this.keptNanos = keptNanos;
     }
   }
 }

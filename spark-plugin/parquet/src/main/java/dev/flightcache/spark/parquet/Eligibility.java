@@ -25,8 +25,7 @@ final class Eligibility {
           "spark.sql.parquet.int96AsTimestamp", "true",
           "spark.sql.legacy.parquet.nanosAsLong", "false",
           "spark.sql.parquet.fieldId.read.enabled", "false",
-          "spark.sql.files.ignoreCorruptFiles", "false",
-          "spark.flightcache.enabled", "true");
+          "spark.sql.files.ignoreCorruptFiles", "false");
 
   private static final List<String> ENCRYPTION =
       List.of("parquet.crypto.factory.class", "parquet.encryption.kms.client.class");

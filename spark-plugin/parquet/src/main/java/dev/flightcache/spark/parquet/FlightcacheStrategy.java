@@ -37,7 +37,8 @@ final class FlightcacheStrategy extends SparkStrategy {
     try {
       LogicalRelation scanned = scanned(plan);
       return scanned == null ? leave() : planned(plan, scanned);
-    } catch (RuntimeException error) {
+    } catch (RuntimeException | LinkageError error) {
+      // A vendor's Spark may have other members than the releases that this was built for.
       Warnings.direct(Cause.INTERNAL, "a scan is planned without the cache: " + error);
       return leave();
     }

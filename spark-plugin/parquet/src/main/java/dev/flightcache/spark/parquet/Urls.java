@@ -16,6 +16,12 @@ final class Urls {
     return uri.toString();
   }
 
+  /** A key for an object of the store that {@code path} is in; not encoded. */
+  static String of(Path path, String inContainer) {
+    URI uri = path.toUri();
+    return uri.getScheme() + "://" + uri.getAuthority() + '/' + inContainer;
+  }
+
   /** The path inside its container, as the objects of a plan have it. */
   static String inContainer(Path path) {
     String text = path.toUri().getPath();

@@ -78,35 +78,29 @@ final class Literals {
   }
 
   private static Long day(Object raw) {
+    Long day = null;
     if (raw instanceof Integer) {
-      return ((Integer) raw).longValue();
+      day = ((Integer) raw).longValue();
+    } else if (raw instanceof LocalDate) {
+      day = ((LocalDate) raw).toEpochDay();
+    } else if (raw instanceof Date) {
+      day = ((Date) raw).toLocalDate().toEpochDay();
     }
-    if (raw instanceof LocalDate) {
-      return ((LocalDate) raw).toEpochDay();
-    }
-    if (!(raw instanceof Date)) {
-      return null;
-    }
-    LocalDate date = ((Date) raw).toLocalDate();
-    return date.isBefore(LEGACY_FROM) ? null : (Long) date.toEpochDay();
+    return day == null || day < LEGACY_FROM.toEpochDay() ? null : day;
   }
 
   private static Long micros(Object raw) {
+    Long micros = null;
     if (raw instanceof Long) {
-      return (Long) raw;
+      micros = (Long) raw;
+    } else if (raw instanceof Instant) {
+      micros = micros((Instant) raw);
+    } else if (raw instanceof LocalDateTime) {
+      micros = micros(((LocalDateTime) raw).toInstant(ZoneOffset.UTC));
+    } else if (raw instanceof Timestamp) {
+      micros = micros(((Timestamp) raw).toInstant());
     }
-    if (raw instanceof Instant) {
-      return micros((Instant) raw);
-    }
-    if (raw instanceof LocalDateTime) {
-      return micros(((LocalDateTime) raw).toInstant(ZoneOffset.UTC));
-    }
-    if (!(raw instanceof Timestamp)) {
-      return null;
-    }
-    Instant instant = ((Timestamp) raw).toInstant();
-    boolean legacy = instant.isBefore(LEGACY_FROM.atStartOfDay().toInstant(ZoneOffset.UTC));
-    return legacy ? null : micros(instant);
+    return micros == null || micros < LEGACY_FROM.toEpochDay() * DAY_MICROS ? null : micros;
   }
 
   private static Long micros(Instant instant) {

@@ -22,14 +22,12 @@ final class FileRange {
     }
   }
 
-  private final long start;
   private final long end;
   private final boolean pruned;
   private final List<Run> runs;
   private final List<RowGroup> rowGroups;
 
-  private FileRange(long start, long end, boolean pruned, List<Run> runs) {
-    this.start = start;
+  private FileRange(long end, boolean pruned, List<Run> runs) {
     this.end = end;
     this.pruned = pruned;
     this.runs = List.copyOf(runs);
@@ -63,11 +61,7 @@ final class FileRange {
         runs.add(new Run(split, owned));
       }
     }
-    return new FileRange(start, end, file.pruned(), runs);
-  }
-
-  long start() {
-    return start;
+    return new FileRange(end, file.pruned(), runs);
   }
 
   /** The first byte behind the range. */

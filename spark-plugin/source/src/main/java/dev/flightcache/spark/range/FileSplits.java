@@ -27,6 +27,13 @@ public final class FileSplits implements Serializable {
    * @param pruned whether parts that cannot match may be missing from them
    */
   public FileSplits(StoredObject file, List<Split> splits, boolean pruned) {
+    for (Split split : splits) {
+      for (StoredObject object : split.objects()) {
+        if (!object.path().equals(file.path()) || !object.etag().equals(file.etag())) {
+          throw new IllegalArgumentException("a split of " + object + " is none of " + file);
+        }
+      }
+    }
     this.file = file;
     this.splits = splits.toArray(new Split[0]);
     this.pruned = pruned;

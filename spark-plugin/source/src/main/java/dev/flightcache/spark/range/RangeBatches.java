@@ -77,6 +77,8 @@ public final class RangeBatches implements Batches {
     while (direct == null) {
       try {
         return cached.next();
+      } catch (RuntimeException error) {
+        goDirect(Cause.INTERNAL, new IOException(error.toString(), error));
       } catch (RefusedException error) {
         goDirect(error.why(), error);
       } catch (FlightcacheException error) {

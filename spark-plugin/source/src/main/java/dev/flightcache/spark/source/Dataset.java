@@ -6,23 +6,21 @@ import dev.flightcache.client.Field;
 import dev.flightcache.client.FlightcacheException;
 import dev.flightcache.client.ScanCommand;
 import dev.flightcache.client.ScanPlan;
+import dev.flightcache.spark.Planning;
 import dev.flightcache.spark.Settings;
 import dev.flightcache.spark.vector.VectorTypes;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** A dataset at some nodes as the driver asks for it. Two are equal that give the same rows. */
 final class Dataset {
-  private static final Logger LOG = LoggerFactory.getLogger(Dataset.class);
-
   private final String name;
   private final ScanCommand target;
   private final String snapshot;
@@ -104,26 +102,24 @@ final class Dataset {
   /**
    * Plans a scan.
    *
+   * @param missing columns that are null because the dataset has none of that name
    * @param prune SQL, or null; a hint, without which it is planned if the server refuses it
    * @param limit rows, or null
    * @param at the snapshot of an earlier plan, or null
    */
-  ScanPlan plan(List<String> columns, String prune, Integer limit, String at) {
+  ScanPlan plan(
+      List<String> columns, List<String> missing, String prune, Integer limit, String at) {
     ScanCommand command = command(at == null ? snapshot : at).withColumns(columns);
     command = limit == null ? command : command.withLimit(limit);
     try {
-      if (prune == null) {
-        return client().plan(command, settings.planTimeout());
+      ScanPlan plan = Planning.plan(client(), command, prune, settings.planTimeout());
+      Optional<String> came =
+          Planning.cameSince(client(), target, plan, missing, settings.planTimeout());
+      if (came.isPresent()) {
+        String text = "column " + came.get() + " came with new files";
+        throw new FlightcacheException(ErrorKind.STALE, text);
       }
-      try {
-        return client().plan(command.withPrune(prune), settings.planTimeout());
-      } catch (FlightcacheException error) {
-        if (error.kind() != ErrorKind.INVALID) {
-          throw error;
-        }
-        LOG.warn("{} is read without pruning: {}", name, error.getMessage());
-        return client().plan(command, settings.planTimeout());
-      }
+      return plan;
     } catch (FlightcacheException error) {
       throw failed(error);
     }

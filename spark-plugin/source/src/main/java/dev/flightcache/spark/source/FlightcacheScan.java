@@ -36,6 +36,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
   private final StructType schema;
   private final StructType required;
   private final List<String> columns;
+  private final List<String> missing;
   private final List<Predicate> predicates;
   private final Integer limit;
   private final boolean caseSensitive;
@@ -56,6 +57,9 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
     this.limit = limit;
     this.caseSensitive = SQLConf.get().caseSensitiveAnalysis();
     this.columns = columns(dataset, required, caseSensitive);
+    this.missing = new ArrayList<>(List.of(required.fieldNames()));
+    missing.removeIf(
+        name -> VectorTypes.find(dataset.fields(), name, caseSensitive).isPresent());
     this.prune = PredicateText.prune(predicates, schema, dataset.fields()).orElse(null);
   }
 
@@ -78,7 +82,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   private synchronized ScanPlan plan() {
     if (plan == null) {
-      plan = dataset.plan(columns, prune, limit, null);
+      plan = dataset.plan(columns, missing, prune, limit, null);
     }
     return plan;
   }
@@ -141,7 +145,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
       return;
     }
     try {
-      plan = dataset.plan(columns, narrower, limit, plan().snapshot());
+      plan = dataset.plan(columns, missing, narrower, limit, plan().snapshot());
       prune = narrower;
     } catch (UncheckedIOException error) {
       LOG.warn("{} is not narrowed for a join: {}", dataset, error.getMessage());

@@ -82,7 +82,7 @@ final class FlightcacheScanBuilder
     if (!supportCompletePushDown(aggregation)) {
       return false;
     }
-    ScanPlan plan = dataset.plan(List.of(), null, null, null);
+    ScanPlan plan = dataset.plan(List.of(), List.of(), null, null, null);
     if (plan.rows() < 0) {
       return false;
     }

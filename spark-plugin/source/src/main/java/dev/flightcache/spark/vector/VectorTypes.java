@@ -6,9 +6,12 @@ import dev.flightcache.client.Field;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.MapType;
 import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
 
 /**
  * Which columns of a server Spark may read as which of its types, and which type it gives them
@@ -37,6 +40,29 @@ public final class VectorTypes {
     } catch (Refused refused) {
       return Optional.of(refused.getMessage());
     }
+  }
+
+  /** Whether {@code type} leaves out fields of a struct in {@code field}, on any level. */
+  public static boolean isPartOf(DataType type, Field field) {
+    if (type instanceof StructType) {
+      StructField[] wanted = ((StructType) type).fields();
+      boolean part = wanted.length < field.children().size();
+      for (StructField one : wanted) {
+        for (Field child : field.children()) {
+          part |= child.name().equalsIgnoreCase(one.name()) && isPartOf(one.dataType(), child);
+        }
+      }
+      return part;
+    }
+    if (type instanceof ArrayType) {
+      return isPartOf(((ArrayType) type).elementType(), field.children().get(0));
+    }
+    if (type instanceof MapType) {
+      List<Field> entry = field.children().get(0).children();
+      MapType map = (MapType) type;
+      return isPartOf(map.keyType(), entry.get(0)) || isPartOf(map.valueType(), entry.get(1));
+    }
+    return false;
   }
 
   /**

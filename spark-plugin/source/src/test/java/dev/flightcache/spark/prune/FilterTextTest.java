@@ -81,8 +81,8 @@ class FilterTextTest {
     says("", new EqualTo("d", new BigDecimal("1.555")));
     says("", new EqualTo("d", new BigDecimal("123456")));
     says("\"day\" = DATE '2020-02-29'", new EqualTo("day", Date.valueOf("2020-02-29")));
-    says("\"day\" < DATE '0001-01-01'", new LessThan("day", LocalDate.of(1, 1, 1)));
-    says("", new LessThan("day", LocalDate.of(0, 12, 31)));
+    says("\"day\" < DATE '1901-01-01'", new LessThan("day", LocalDate.of(1901, 1, 1)));
+    says("", new LessThan("day", LocalDate.of(1900, 12, 31)));
     says("", new LessThan("day", LocalDate.of(10000, 1, 1)));
     says("", new LessThan("day", Date.valueOf("1582-10-01")));
     says("\"s\" = 'it''s \\ 😀'", new EqualTo("s", "it's \\ 😀"));
