@@ -173,6 +173,11 @@ public final class FakeNode implements Client {
   public void ping(Duration deadline) {}
 
   @Override
+  public long idleNanos() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
