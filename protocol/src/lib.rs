@@ -23,7 +23,9 @@ pub use action::{
     WarmRequest, WarmSummary,
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
-pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
+pub use metadata::{
+    BatchMetadata, ColumnStatistics, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject,
+};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};
 pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit, is_sql_ticket};

@@ -13,11 +13,21 @@ import org.apache.spark.unsafe.Platform;
  * rebases them, or fails; no node knows either. Later values are the same in every case: dates from
  * 15 October 1582 on, and times from 1900 on, where the last zones left their local mean time.
  */
-final class AncientValues {
+public final class AncientValues {
   private static final int FIRST_DAY = -141_427;
   private static final long FIRST_SECOND = Instant.parse("1900-01-02T00:00:00Z").getEpochSecond();
 
   private AncientValues() {}
+
+  /** Whether a date, in days since the Unix epoch, is so old. */
+  public static boolean isDay(int day) {
+    return day < FIRST_DAY;
+  }
+
+  /** Whether a time since the Unix epoch is so old. */
+  public static boolean isTime(long time, ColumnType.TimeUnit unit) {
+    return time < FIRST_SECOND * perSecond(unit);
+  }
 
   static boolean in(Batch batch) {
     for (int i = 0; i < batch.columns(); i++) {
@@ -52,7 +62,7 @@ final class AncientValues {
     for (int row = 0; row < rows; row++) {
       least = Math.min(least, Platform.getInt(null, column.dataAddress() + 4L * row));
     }
-    return least < FIRST_DAY;
+    return isDay(least);
   }
 
   private static boolean anyTimeBefore(Column column, long first) {
