@@ -23,6 +23,11 @@ READS = {
     "decimals": ("decimals", ["*"], "p38 IS NOT NULL"),
     "partitions": ("partitioned", ["id", "year", "region"], "year = 2024"),
     "merged": ("evolved", ["*"], "true"),
+    "files": (
+        "orders",
+        [*(f"_metadata.file_{one}" for one in ("name", "size", "modification_time")), "o_orderkey"],
+        "_metadata.file_size > 0 AND o_orderkey > 9",
+    ),
     "nothing": ("orders", ["*"], "false"),
 }
 

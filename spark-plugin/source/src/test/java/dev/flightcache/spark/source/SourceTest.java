@@ -302,6 +302,32 @@ class SourceTest {
   }
 
   @Test
+  void rowsTellWhichFileTheyAreFrom() {
+    Dataset<Row> rows =
+        table()
+            .selectExpr("id", "_metadata.file_path", "_metadata.file_size", "word", "_metadata")
+            .where("id < 2 AND _metadata.file_name = 'a.parquet'")
+            .orderBy("id");
+    String file = "t/a.parquet,a.parquet,3145728,null";
+    assertEquals(
+        "[[0,t/a.parquet,3145728,null,[" + file + "]], [1,t/a.parquet,3145728,b,[" + file + "]]]",
+        rows.collectAsList().toString());
+    assertTrue(command().contains("\"columns\":[\"id\",\"word\"]"));
+    assertEquals(0, table().where("_metadata.file_size = 1").count());
+    assertEquals(
+        "[[600]]",
+        spark.sql("select sum(_metadata.file_size) / 3145728.0 as n, 1 from fc.t")
+            .selectExpr("cast(n as int)").collectAsList().toString());
+    assertFalse(List.of(table().columns()).contains("_metadata"), "it is hidden in *");
+  }
+
+  @Test
+  void aColumnOfThatNameHidesTheMetadata() {
+    Dataset<Row> rows = reader().schema("id bigint, _metadata string").load("t");
+    assertEquals("[[0,null]]", rows.where("id = 0").select("id", "_metadata").collectAsList().toString());
+  }
+
+  @Test
   void statisticsFollowStoredBytesAndColumns() {
     java.math.BigInteger all =
         table().queryExecution().optimizedPlan().stats().sizeInBytes().bigInteger();
