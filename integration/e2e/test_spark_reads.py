@@ -65,6 +65,21 @@ def test_explain_shows_the_cache(lab: Lab, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
+def test_tasks_prefer_the_nodes(lab: Lab, version: str) -> None:
+    """With `locality` tasks would rather run where the cache is, and read the same."""
+    spark, asked = lab.ready(version), {"folder": "lineitem", "select": ["l_comment"]}
+    assert spark.run("preferred", lab.lake, **asked).value == []
+    near = {"spark.flightcache.locality": "true"}
+    assert spark.run("preferred", lab.lake, near, **asked).value == ["127.0.0.1"]
+    query = read(
+        "near", "lineitem", select=["l_orderkey", "_metadata.file_size", "input_file_name()"]
+    )
+    answer = spark.run("read", lab.lake, near, **query.arguments)
+    assert answer.same == lab.expected(version, query).same
+    assert answer.served == answer.rows
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
 def test_half_cached(lab: Lab, version: str, tmp_path: Path) -> None:
     """Folders of which one has a dataset, and files that the node does not know yet."""
     outside = tmp_path / "outside"

@@ -224,6 +224,17 @@ def on_stages(spark: SparkSession, lake: str, folder: str, select: list[str]) ->
     return shown
 
 
+def preferred(spark: SparkSession, lake: str, folder: str, select: list[str]) -> list[str]:
+    """Return where the tasks of a read would rather run."""
+    frame = spark.read.parquet(f"{lake}/{folder}").selectExpr(*select)
+    rows = frame._jdf.queryExecution().executedPlan().execute()  # noqa: SLF001
+    context, hosts = spark.sparkContext._jsc.sc(), set()  # noqa: SLF001
+    for partition in range(len(rows.partitions())):
+        places = context.getPreferredLocs(rows, partition)
+        hosts.update(places.apply(number).host() for number in range(places.size()))
+    return sorted(hosts)
+
+
 def accumulators(spark: SparkSession, lake: str) -> int:
     """Return how many accumulators the driver holds once garbage is collected."""
     del lake
