@@ -135,6 +135,20 @@ impl Index {
         gone
     }
 
+    /// Calls `unlink` if the file has no place, which it cannot get meanwhile; whether it is settled:
+    /// a file that is being written is not.
+    pub(super) fn settled_without(&self, digest: u128, unlink: impl FnOnce()) -> bool {
+        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.slots.get(&digest) {
+            // Whoever took the place has renamed a file of its own over the old one.
+            Some(slot) => slot.ready.load(Ordering::SeqCst),
+            None => {
+                unlink();
+                true
+            }
+        }
+    }
+
     fn tick(&self) -> u64 {
         self.uses.fetch_add(1, Ordering::Relaxed)
     }
