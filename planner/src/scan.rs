@@ -103,14 +103,14 @@ pub struct PlannedSplit {
 }
 
 /// A command checked against a table.
-struct Scan {
-    filter: Option<Arc<dyn PhysicalExpr>>,
+pub(crate) struct Scan {
+    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     filter_rows: usize,
-    prune: Option<Arc<dyn PhysicalExpr>>,
-    projection: Vec<usize>,
-    schema: SchemaRef,
+    pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) projection: Vec<usize>,
+    pub(crate) schema: SchemaRef,
     /// The row groups to read; all if absent.
-    row_groups: Option<Arc<HashSet<u32>>>,
+    pub(crate) row_groups: Option<Arc<HashSet<u32>>>,
 }
 
 impl Planner {
@@ -237,7 +237,7 @@ impl Planner {
         Ok(requests)
     }
 
-    fn check(&self, table: &DatasetTable, command: &ScanCommand) -> Result<Scan> {
+    pub(crate) fn check(&self, table: &DatasetTable, command: &ScanCommand) -> Result<Scan> {
         let schema = table.schema();
         let parse = |what, sql: &Option<String>| {
             sql.as_ref().map(|sql| self.parser.parse(what, sql, schema)).transpose()
@@ -299,7 +299,7 @@ fn file_columns(
     Ok(columns.into_iter().map(|column| column as u32).collect())
 }
 
-fn file_adapter(
+pub(crate) fn file_adapter(
     table: &DatasetTable,
     object: &TableObject,
     footer: &Footer,
