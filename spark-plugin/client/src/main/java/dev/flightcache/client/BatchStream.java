@@ -20,6 +20,12 @@ public interface BatchStream extends AutoCloseable {
   /** Bytes received so far, message bodies alone. */
   long bytes();
 
+  /** Rows given so far that lie in files of a node on this machine, and were not sent. */
+  long mappedRows();
+
+  /** Bytes of the columns of these rows. */
+  long mappedBytes();
+
   /** Nanoseconds spent waiting for messages so far. */
   long waitNanos();
 

@@ -12,6 +12,9 @@ final class Block {
   private final int bytes;
   private final AtomicBoolean freed = new AtomicBoolean();
 
+  /**
+   * @param memory what it is given back to; null if it is not freed
+   */
   Block(Memory memory, ByteBuf buffer, int bytes) {
     this.memory = memory;
     this.buffer = buffer;
@@ -20,6 +23,14 @@ final class Block {
 
   int bytes() {
     return bytes;
+  }
+
+  /**
+   * Memory of a mapped file, which lives as long as anything refers to it; it is no part of the
+   * bounded memory, and there is nothing to free.
+   */
+  static Block mapped(ByteBuf part) {
+    return new Block(null, part, part.capacity());
   }
 
   /** Where it is to be filled. */
@@ -38,7 +49,7 @@ final class Block {
 
   /** Idempotent. */
   void free() {
-    if (freed.compareAndSet(false, true)) {
+    if (memory != null && freed.compareAndSet(false, true)) {
       buffer.release();
       memory.gaveBack(bytes);
     }

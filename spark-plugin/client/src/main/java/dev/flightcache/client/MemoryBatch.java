@@ -67,7 +67,7 @@ final class MemoryBatch implements Batch {
   }
 
   @Override
-  public Column column(int index) {
+  public MemoryColumn column(int index) {
     return columns[index];
   }
 

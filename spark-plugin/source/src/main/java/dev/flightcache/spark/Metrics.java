@@ -14,6 +14,8 @@ import java.util.concurrent.atomic.LongAdder;
 public final class Metrics {
   private static final LongAdder SERVED = new LongAdder();
   private static final LongAdder DIRECT = new LongAdder();
+  private static final LongAdder MAPPED = new LongAdder();
+  private static final LongAdder MAPPED_BYTES = new LongAdder();
   private static final LongAdder BYTES = new LongAdder();
   private static final LongAdder WAIT_NANOS = new LongAdder();
   private static final Map<Cause, LongAdder> FALLBACKS = new EnumMap<>(Cause.class);
@@ -42,6 +44,12 @@ public final class Metrics {
     WAIT_NANOS.add(waitNanos);
   }
 
+  /** Of the rows that came from the cache, those that lay in files of a node on this machine. */
+  public static void mapped(long rows, long bytes) {
+    MAPPED.add(rows);
+    MAPPED_BYTES.add(bytes);
+  }
+
   /** One file, range or scan that did not come from the cache. */
   public static void fallback(Cause cause) {
     FALLBACKS.get(cause).increment();
@@ -50,7 +58,10 @@ public final class Metrics {
   static void register(MetricRegistry registry) {
     gauge(registry, "rows.served", SERVED::sum);
     gauge(registry, "rows.direct", DIRECT::sum);
+    gauge(registry, "rows.mapped", MAPPED::sum);
     gauge(registry, "bytes", BYTES::sum);
+    gauge(registry, "bytes.mapped", MAPPED_BYTES::sum);
+    gauge(registry, "splits.unmapped", Clients::unmappedSplits);
     gauge(registry, "wait_ms", () -> WAIT_NANOS.sum() / 1_000_000);
     gauge(registry, "allocated_bytes", Clients::allocatedBytes);
     FALLBACKS.forEach((cause, count) -> gauge(registry, "fallbacks." + cause.label(), count::sum));

@@ -134,6 +134,7 @@ final class CachedBatches implements Batches {
   private void closeStream() {
     if (stream != null) {
       Metrics.received(stream.bytes(), stream.waitNanos());
+      Metrics.mapped(stream.mappedRows(), stream.mappedBytes());
       stream.close();
       stream = null;
     }

@@ -108,6 +108,7 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
       bytes += stream.bytes();
       waitNanos += stream.waitNanos();
       Metrics.received(stream.bytes(), stream.waitNanos());
+      Metrics.mapped(stream.mappedRows(), stream.mappedBytes());
       stream.close();
       stream = null;
     }

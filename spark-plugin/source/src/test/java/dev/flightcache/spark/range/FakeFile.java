@@ -169,6 +169,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
   }
 
   @Override
+  public long unmappedSplits() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
@@ -199,6 +204,16 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
 
     @Override
     public long bytes() {
+      return 0;
+    }
+
+    @Override
+    public long mappedRows() {
+      return 0;
+    }
+
+    @Override
+    public long mappedBytes() {
       return 0;
     }
 
