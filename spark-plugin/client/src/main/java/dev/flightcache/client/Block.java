@@ -44,7 +44,8 @@ final class Block {
 
   /** Some of it, to read and write; out of bounds it throws. */
   ByteBuffer view(int at, int length) {
-    return buffer.nioBuffer(at, length).order(ByteOrder.LITTLE_ENDIAN);
+    // Not every buffer of Netty's begins at the place that it is asked for.
+    return buffer.nioBuffer(at, length).slice().order(ByteOrder.LITTLE_ENDIAN);
   }
 
   /** Idempotent. */
