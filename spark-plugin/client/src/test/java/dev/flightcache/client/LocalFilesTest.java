@@ -216,24 +216,21 @@ class LocalFilesTest {
     Random random = new Random(7);
     Node local = new Node(NodeAddress.parse(node.url()), options(), null);
     int refused = 0;
-    for (int turn = 0; turn < 3000; turn++) {
-      int victim = turn % 3;
-      byte[] bytes = columns.get(victim).clone();
+    for (int turn = 0; turn < 1500; turn++) {
+      byte[] bytes = columns.get(turn % 3).clone();
       // Most of a file are values, which may be anything.
       int reach = turn % 2 == 0 ? Math.min(bytes.length, 1000) : bytes.length;
       for (int flips = random.nextInt(3); flips >= 0; flips--) {
         bytes[random.nextInt(reach)] = (byte) random.nextInt();
       }
-      List<byte[]> damaged = new ArrayList<>(columns);
-      damaged.set(victim, bytes);
-      MapReply reply = MapReply.parse(files.told(damaged));
+      MapReply reply = MapReply.parse(files.told(List.of(bytes)));
       try {
         drain(MappedAttempt.open(local, reply));
       } catch (FlightcacheException error) {
         refused++;
       }
     }
-    assertTrue(refused > 500, refused + " refused");
+    assertTrue(refused > 250, refused + " refused");
   }
 
   private ClientOptions options() {
