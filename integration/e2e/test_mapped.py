@@ -96,12 +96,15 @@ def test_files_hold_what_streams_give(client: Client) -> None:
     assert mapped.read(groups).equals(client.get(one))
 
 
-def test_pruned_row_groups_are_left_out(client: Client) -> None:
-    """A `prune` drops row groups from both answers, and no row."""
-    one = ticket(client, columns=["id"], prune=f"id >= {GROUP}")
+@pytest.mark.parametrize("hint", ["prune", "prefilter"])
+def test_pruned_row_groups_are_left_out(client: Client, hint: str) -> None:
+    """Hints drop row groups from both answers; no row of a file need be left out for one."""
+    one = ticket(client, columns=["id"], **{hint: f"id >= {GROUP} AND id % 50 = 0"})
     groups = mapped.groups(client, one)
     assert [group["row_group"] for group in groups] == [1]
-    assert mapped.read(groups).equals(client.get(one))
+    whole = mapped.read(groups)
+    assert whole["id"].to_pylist() == list(range(GROUP, ROWS))
+    assert client.get(one).num_rows == (ROWS - GROUP if hint == "prune" else 1000)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@
 mod embed;
 mod error;
 mod names;
-mod plain;
 mod predicate;
 pub mod remote;
 mod scan;
@@ -23,8 +22,7 @@ mod table;
 pub use embed::{EmbeddedCache, EmbeddedSettings};
 
 pub use names::near;
-pub use plain::PlainRowGroup;
 pub use predicate::STACK_BYTES;
-pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
+pub use scan::{BatchStream, PlainRowGroup, PlannedSplit, Planner, ScanPlan};
 pub use source::covered_rows;
 pub use table::DatasetTable;

@@ -53,7 +53,7 @@ final class Mapping {
 
   private Attempt attempt(NodeAddress address, Split split) throws FlightcacheException {
     Locality locality = calls.at(address).locality();
-    if (split.filtered() || split.objects().size() != 1 || !locality.mayAsk()) {
+    if (split.objects().size() != 1 || !locality.mayAsk()) {
       return null;
     }
     Node node = calls.entered(address);

@@ -9,9 +9,9 @@ use flightcache_cache::{FetchRequest, Result};
 use flightcache_connectors::Footer;
 use flightcache_protocol::{ScanCommand, TicketSplit};
 
+use super::{Planner, check::Scan, file_adapter};
 use crate::{
     error::from_datafusion,
-    scan::{Planner, Scan, file_adapter},
     source::{
         opener::{rows_of, with_first_rows},
         prune,
@@ -34,8 +34,8 @@ pub struct PlainRowGroup {
 
 impl Planner {
     /// The row groups that `split` of `command` gives, in file order, if it gives all their rows and
-    /// each column is one of the file as it is cached: not where rows are filtered, and not where a
-    /// column comes from a folder, is missing in the file or has another type there.
+    /// each column is one of the file as it is cached: not where a filter must be kept to, and not
+    /// where a column comes from a folder, is missing in the file or has another type there.
     ///
     /// # Errors
     /// As [`Planner::read`]; what reading the footer gives.
@@ -45,9 +45,10 @@ impl Planner {
         command: &ScanCommand,
         split: &TicketSplit,
     ) -> Result<Option<Vec<PlainRowGroup>>> {
-        let scan = self.check(table, command)?;
+        let scan = Scan::check(&self.parser, table, command)?;
         let object = table.object(&split.path, &split.etag, split.size)?;
-        if scan.filter.is_some() || scan.projection.is_empty() || !object.object.id.is_versioned() {
+        let filtered = scan.filter.is_some() && !scan.advisory;
+        if filtered || scan.projection.is_empty() || !object.object.id.is_versioned() {
             return Ok(None);
         }
         let footer = self.context().footers.get(&object.object.id).await?;
