@@ -20,10 +20,7 @@ public interface BatchStream extends AutoCloseable {
   /** Bytes received so far, message bodies alone. */
   long bytes();
 
-  /** Rows given so far that lie in files of a node on this machine, and were not sent. */
-  long mappedRows();
-
-  /** Bytes of the columns of these rows. */
+  /** Bytes given so far that lie in files of a node on this machine, and were not sent. */
   long mappedBytes();
 
   /** Nanoseconds spent waiting for messages so far. */

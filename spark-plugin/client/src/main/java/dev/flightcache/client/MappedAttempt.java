@@ -160,7 +160,7 @@ final class MappedAttempt implements Attempt {
     end = first + rows;
     bytes += group.taken();
     BatchPosition position = new BatchPosition(told.rowGroup(), first, rows);
-    return new MemoryBatch(rows, read, position, List.of());
+    return MemoryBatch.mapped(rows, read, position);
   }
 
   private void sameColumns(String those) throws FlightcacheException {

@@ -43,7 +43,6 @@ final class SplitStream implements BatchStream {
   private String columns;
   private long bytes;
   private long mappedBytes;
-  private long mappedRows;
   private long waitNanos;
 
   /** Opens the ticket at a node. */
@@ -143,7 +142,6 @@ final class SplitStream implements BatchStream {
         current = drop == 0 ? batch : batch.from(drop, memory);
         kept = true;
         position.gave(current);
-        mappedRows += attempt.mapped() ? current.rows() : 0;
       }
     } finally {
       if (!kept) {
@@ -247,11 +245,6 @@ final class SplitStream implements BatchStream {
   public long bytes() {
     Attempt open = attempt;
     return bytes + (open == null || open.mapped() ? 0 : open.bytes());
-  }
-
-  @Override
-  public long mappedRows() {
-    return mappedRows;
   }
 
   @Override

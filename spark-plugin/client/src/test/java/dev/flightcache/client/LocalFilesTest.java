@@ -55,11 +55,13 @@ class LocalFilesTest {
   /** The ids, each with the rest of its row, and how many of them were mapped. */
   private List<Long> read(Client reader, long skip, long mapped) throws Exception {
     List<Long> ids = new ArrayList<>();
+    long inFiles = 0;
     try (BatchStream stream = reader.read(TestNode.split(node.url()), skip)) {
       while (stream.next()) {
+        inFiles += stream.batch().mapped() ? stream.batch().rows() : 0;
         take(stream.batch(), ids);
       }
-      assertEquals(mapped, stream.mappedRows());
+      assertEquals(mapped, inFiles);
       assertEquals(mapped > 0, stream.mappedBytes() > 0);
       assertEquals(mapped < ids.size(), stream.bytes() > 0);
     }

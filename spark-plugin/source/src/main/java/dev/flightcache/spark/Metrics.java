@@ -2,6 +2,7 @@ package dev.flightcache.spark;
 
 import com.codahale.metrics.Gauge;
 import com.codahale.metrics.MetricRegistry;
+import dev.flightcache.client.BatchStream;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
@@ -28,9 +29,16 @@ public final class Metrics {
 
   private Metrics() {}
 
-  /** Rows that came from the cache. */
-  public static void served(long rows) {
+  /**
+   * Rows that came from the cache.
+   *
+   * @param mapped whether they lay in files of a node on this machine
+   */
+  public static void served(long rows, boolean mapped) {
     SERVED.add(rows);
+    if (mapped) {
+      MAPPED.add(rows);
+    }
   }
 
   /** Rows of scans of ours that Spark's own reader gave. */
@@ -38,16 +46,11 @@ public final class Metrics {
     DIRECT.add(rows);
   }
 
-  /** Bytes of messages, and the time that tasks waited for them. */
-  public static void received(long bytes, long waitNanos) {
-    BYTES.add(bytes);
-    WAIT_NANOS.add(waitNanos);
-  }
-
-  /** Of the rows that came from the cache, those that lay in files of a node on this machine. */
-  public static void mapped(long rows, long bytes) {
-    MAPPED.add(rows);
-    MAPPED_BYTES.add(bytes);
+  /** What a stream came to: bytes of messages and of files, and the time that its task waited. */
+  public static void received(BatchStream stream) {
+    BYTES.add(stream.bytes());
+    MAPPED_BYTES.add(stream.mappedBytes());
+    WAIT_NANOS.add(stream.waitNanos());
   }
 
   /** One file, range or scan that did not come from the cache. */

@@ -229,11 +229,6 @@ public final class FakeNode implements Client {
     }
 
     @Override
-    public long mappedRows() {
-      return 0;
-    }
-
-    @Override
     public long mappedBytes() {
       return 0;
     }

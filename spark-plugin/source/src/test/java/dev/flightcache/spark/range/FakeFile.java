@@ -210,11 +210,6 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     }
 
     @Override
-    public long mappedRows() {
-      return 0;
-    }
-
-    @Override
     public long mappedBytes() {
       return 0;
     }
@@ -270,6 +265,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     @Override
     public int rowGroup() {
       return rowGroup;
+    }
+
+    @Override
+    public boolean mapped() {
+      return false;
     }
 
     @Override
