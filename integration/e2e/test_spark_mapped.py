@@ -13,11 +13,13 @@ from harness.sparkcases import QUERIES, Query, read
 from harness.sparklab import Lab, await_plans
 
 BOTH_ENDS = [OLDEST, NEWEST]
+# Bytes of answers: where the files of some splits are, and not of all.
+HALF_THE_ANSWERS = 20_000
 COLUMNS = ["l_orderkey", "l_comment", "l_extendedprice"]
 PART = read("part_of_lineitem", "lineitem", select=COLUMNS)
-# Ranges that end inside of splits, filters, types, folders' values and TPC-H.
+# Ranges that end inside of splits, filters, joins, types and files that lack a column.
 RANGES = {"files__maxPartitionBytes": "250000", "files__openCostInBytes": "0"}
-NAMES = {"q1", "q6", "q18", "types", "decimals", "partition_columns", "merged_schema"}
+NAMES = {"q18", "types", "decimals", "merged_schema"}
 CASES = [
     PART,
     read("ranges", "lineitem", select=COLUMNS, conf=RANGES),
@@ -41,8 +43,8 @@ def mapped(answer: Answer) -> int:
     return answer.counters["flightcache.rows.mapped"]
 
 
-# Files that lack a column or have folders' values are streamed.
-PARTLY = {"partition_columns", "merged_schema"}
+# Files that lack a column are streamed.
+PARTLY = {"merged_schema"}
 
 
 def until_mapped(lab: Lab, spark: Session, query: Query) -> Answer:
@@ -61,15 +63,15 @@ def until_mapped(lab: Lab, spark: Session, query: Query) -> Answer:
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
 def test_mapped(lab: Lab, version: str, tmp_path: Path) -> None:
-    """The same rows, of which the node sends none; whatever becomes of its folder and of it."""
-    with mapping(lab, version, tmp_path) as (spark, node):
+    """The same rows by both faces, and the node sends none of them."""
+    with mapping(lab, version, tmp_path) as (spark, _):
         for query in CASES:
             answer = until_mapped(lab, spark, query)
             assert answer.counters["flightcache.bytes.mapped"] > 0
             if query.name not in PARTLY:
                 assert answer.counters["flightcache.bytes"] == 0, query.name
 
-        expected = lab.plain(version).run("read", lab.lake, folders=["lineitem"], select=COLUMNS)
+        expected = lab.expected(version, PART)
         named = {"dataset": "lineitem", "select": COLUMNS}
         answer = spark.run("explicit", lab.lake, **named)
         assert (answer.rows, answer.hash) == (expected.rows, expected.hash), answer.error
@@ -77,21 +79,25 @@ def test_mapped(lab: Lab, version: str, tmp_path: Path) -> None:
         answer = spark.run("explicit", lab.lake, **named, options={"local": "false"})
         assert (answer.rows, mapped(answer)) == (expected.rows, 0)
 
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_evicted_and_killed(lab: Lab, version: str, tmp_path: Path) -> None:
+    """What is evicted is streamed and then mapped again; what is mapped outlives the node."""
+    with mapping(lab, version, tmp_path) as (spark, node):
+        rows = until_mapped(lab, spark, PART).rows
         with node.client() as client:
             client.act("flightcache.evict", {"dataset": "lineitem"})
-        assert mapped(PART.run(spark, lab.lake)) < expected.rows
-        assert mapped(until_mapped(lab, spark, PART)) == expected.rows
-
-        # Splits whose files the node could tell are mapped to their end; the others go elsewhere.
-        answers = 20_000
+        assert mapped(PART.run(spark, lab.lake)) < rows
+        until_mapped(lab, spark, PART)
+        # Splits whose files the node could still tell are mapped to their end.
         before = spark.counters()
-        with lab.wire.held(after=answers) as limit:
+        with lab.wire.held(after=HALF_THE_ANSWERS) as limit:
             spark.start(PART.program, lab.lake, CASES[1].conf, **PART.arguments)
             assert limit.reached.wait(30)
             node.kill()
         answer = spark.finish(before)
         assert answer.same == lab.expected(version, PART).same
-        assert mapped(answer) + answer.direct == expected.rows
+        assert mapped(answer) + answer.direct == rows
         assert answer.direct > 0
 
 
