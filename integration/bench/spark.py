@@ -179,7 +179,7 @@ def measure(data: Path, version: str, queries: Sequence[str], repetitions: int) 
 def on_disk(datasets: Sequence[Dataset], folder: str) -> dict[str, str]:
     """Have a node write everything into a folder; return how another one serves it from there."""
     disk = {"dir": folder, "disk": "32GiB"}
-    # What cannot wait to be written is not, as long as memory has it: a restart shows what is there.
+    # A chunk that memory holds is not written later: a restart shows what is missing.
     fetched = -1
     while fetched != 0:
         cache = disk | {"memory": "8GiB"}

@@ -139,14 +139,12 @@ impl Index {
     /// a file that is being written is not.
     pub(super) fn settled_without(&self, digest: u128, unlink: impl FnOnce()) -> bool {
         let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.slots.get(&digest) {
-            // Whoever took the place has renamed a file of its own over the old one.
-            Some(slot) => slot.ready.load(Ordering::SeqCst),
-            None => {
-                unlink();
-                true
-            }
-        }
+        let Some(slot) = self.slots.get(&digest) else {
+            unlink();
+            return true;
+        };
+        // Whoever took the place has renamed a file of its own over the old one.
+        slot.ready.load(Ordering::SeqCst)
     }
 
     fn tick(&self) -> u64 {

@@ -87,10 +87,10 @@ async fn lease(disk: &DiskStore, row_groups: Vec<PlainRowGroup>) -> Result<MapRe
 }
 
 fn file(leased: &LeasedFile) -> Option<MappedFile> {
-    let checksum = leased.checksum.to_le_bytes();
     Some(MappedFile {
         path: leased.path.to_str()?.to_owned(),
         bytes: leased.bytes,
-        checksum: checksum.iter().map(|byte| format!("{byte:02x}")).collect(),
+        // Little endian in the file, whose bytes are told in their order.
+        checksum: format!("{:032x}", leased.checksum.swap_bytes()),
     })
 }
