@@ -11,6 +11,7 @@
 
 mod action;
 mod command;
+mod map;
 mod metadata;
 mod sql;
 mod stats;
@@ -23,6 +24,7 @@ pub use action::{
     WarmRequest, WarmSummary,
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
+pub use map::{MapReply, MapRequest, MappedFile, MappedRowGroup};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};
