@@ -73,6 +73,8 @@ def ask(client: Client, raw: bytes) -> flight.FlightInfo:
         ({"dataset": "orders", "filter": "EXISTS (SELECT * FROM orders)"}, "Invalid", []),
         ({"dataset": "orders", "filter": "true; DROP TABLE orders"}, "Invalid", []),
         ({"dataset": "orders", "prune": "l_prise > 1"}, "Invalid", ["l_prise"]),
+        ({"dataset": "orders", "prefilter": "l_prise > 1"}, "Invalid", ["prefilter", "l_prise"]),
+        ({"dataset": "orders", "prefilter": "true", "limit": 1}, "Invalid", ["prefilter"]),
         ({"dataset": "orders", "row_groups": [0]}, "Invalid", ["row_groups", "url"]),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else None,
@@ -195,7 +197,7 @@ def test_bad_action(client: Client, action: str, raw: bytes, kind: str, words: l
 def test_actions_are_listed(client: Client) -> None:
     """ListActions names what DoAction knows."""
     names = {action.type for action in client.flight.list_actions()}
-    wanted = {f"flightcache.{name}" for name in ("warm", "refresh", "evict", "stats")}
+    wanted = {f"flightcache.{name}" for name in ("warm", "refresh", "evict", "map", "stats")}
     assert wanted <= names
 
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod check;
+mod plain;
 
 use std::{collections::HashSet, fmt, mem, sync::Arc};
 
@@ -30,6 +31,7 @@ use flightcache_protocol::{
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use self::check::Scan;
+pub use self::plain::PlainRowGroup;
 use crate::{
     error::from_datafusion,
     predicate::PredicateParser,

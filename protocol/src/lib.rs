@@ -11,6 +11,7 @@
 
 mod action;
 mod command;
+mod map;
 mod metadata;
 mod sql;
 mod stats;
@@ -23,6 +24,7 @@ pub use action::{
     WarmRequest, WarmSummary,
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
+pub use map::{MapReply, MapRequest, MappedFile, MappedRowGroup};
 pub use metadata::{
     BatchMetadata, ColumnStatistics, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject,
 };

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BatchMetadata, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest, SqlStatement,
-    SqlTicket, Ticket, TicketKey, TicketSplit, testing,
+    BatchMetadata, MapReply, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest,
+    SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit, testing,
 };
 
 /// Each line is what we write for what we read from it.
@@ -28,6 +28,7 @@ fn golden_vectors_are_what_we_write() {
     golden::<ScanMetadata>("plan.json");
     golden::<SplitMetadata>("split.json");
     golden::<BatchMetadata>("batch.json");
+    golden::<MapReply>("map.jsonl");
 }
 
 fn replay(target: &str, check: fn(&[u8])) {

@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,6 +31,9 @@ public final class Clients {
   private static final long IDLE_NANOS = Duration.ofMinutes(10).toNanos();
 
   private static final Map<ClientOptions, Entry> OPEN = new ConcurrentHashMap<>();
+
+  /** Of clients that are closed. */
+  private static final LongAdder UNMAPPED = new LongAdder();
 
   private Clients() {}
 
@@ -83,6 +87,7 @@ public final class Clients {
     for (ClientOptions options : List.copyOf(OPEN.keySet())) {
       Entry entry = OPEN.size() < kept ? null : OPEN.get(options);
       if (entry != null && entry.client.idleNanos() >= idleNanos && OPEN.remove(options, entry)) {
+        UNMAPPED.add(entry.client.unmappedSplits());
         entry.client.close();
       }
     }
@@ -91,6 +96,12 @@ public final class Clients {
   /** How many are open. */
   static int open() {
     return OPEN.size();
+  }
+
+  /** Splits that were to be mapped and were streamed, of all clients. */
+  static long unmappedSplits() {
+    return UNMAPPED.sum()
+        + OPEN.values().stream().mapToLong(entry -> entry.client.unmappedSplits()).sum();
   }
 
   /** Closes all clients; streams that are open end. */

@@ -1,5 +1,6 @@
 package dev.flightcache.spark;
 
+import dev.flightcache.client.BatchStream;
 import java.io.Serializable;
 
 /**
@@ -9,9 +10,9 @@ import java.io.Serializable;
 public class ScanMetrics implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  /** Rows that came from the cache. */
-  public void served(long rows) {
-    Metrics.served(rows);
+  /** Rows that came from the cache, and whether they were mapped. */
+  public void served(long rows, boolean mapped) {
+    Metrics.served(rows, mapped);
   }
 
   /** Rows that Spark's own reader gave. */
@@ -19,9 +20,9 @@ public class ScanMetrics implements Serializable {
     Metrics.direct(rows);
   }
 
-  /** Bytes of messages, and the time that the task waited for them. */
-  public void received(long bytes, long waitNanos) {
-    Metrics.received(bytes, waitNanos);
+  /** What a stream that ends has received, and how long the task waited for it. */
+  public void received(BatchStream stream) {
+    Metrics.received(stream);
   }
 
   /** One file or range that did not come from the cache. */

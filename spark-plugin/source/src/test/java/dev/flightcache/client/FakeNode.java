@@ -187,6 +187,11 @@ public final class FakeNode implements Client {
   }
 
   @Override
+  public long unmappedSplits() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
@@ -235,6 +240,11 @@ public final class FakeNode implements Client {
     @Override
     public long bytes() {
       return given * 10L;
+    }
+
+    @Override
+    public long mappedBytes() {
+      return 0;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.flightcache.spark.parquet;
 
+import dev.flightcache.client.BatchStream;
 import dev.flightcache.spark.Cause;
 import dev.flightcache.spark.ScanMetrics;
 import java.util.EnumMap;
@@ -19,8 +20,10 @@ final class StageMetrics extends ScanMetrics {
   private static final long NANOS_PER_MILLI = 1_000_000;
 
   private final LongAccumulator served;
+  private final LongAccumulator mapped;
   private final LongAccumulator direct;
   private final LongAccumulator bytes;
+  private final LongAccumulator mappedBytes;
   private final LongAccumulator waitMillis;
   private final Map<Cause, LongAccumulator> fallbacks = new EnumMap<>(Cause.class);
 
@@ -30,8 +33,10 @@ final class StageMetrics extends ScanMetrics {
   /** Figures that {@code context} shows. */
   StageMetrics(SparkContext context) {
     this.served = context.longAccumulator("flightcache.rows.served");
+    this.mapped = context.longAccumulator("flightcache.rows.mapped");
     this.direct = context.longAccumulator("flightcache.rows.direct");
     this.bytes = context.longAccumulator("flightcache.bytes");
+    this.mappedBytes = context.longAccumulator("flightcache.bytes.mapped");
     this.waitMillis = context.longAccumulator("flightcache.wait_ms");
     for (Cause cause : Cause.values()) {
       String name = "flightcache.fallbacks." + cause.label();
@@ -40,9 +45,10 @@ final class StageMetrics extends ScanMetrics {
   }
 
   @Override
-  public void served(long rows) {
-    super.served(rows);
+  public void served(long rows, boolean isMapped) {
+    super.served(rows, isMapped);
     served.add(rows);
+    mapped.add(isMapped ? rows : 0);
   }
 
   @Override
@@ -52,10 +58,11 @@ final class StageMetrics extends ScanMetrics {
   }
 
   @Override
-  public synchronized void received(long more, long waited) {
-    super.received(more, waited);
-    bytes.add(more);
-    waitNanos += waited;
+  public synchronized void received(BatchStream stream) {
+    super.received(stream);
+    bytes.add(stream.bytes());
+    mappedBytes.add(stream.mappedBytes());
+    waitNanos += stream.waitNanos();
     waitMillis.add(waitNanos / NANOS_PER_MILLI);
     waitNanos %= NANOS_PER_MILLI;
   }

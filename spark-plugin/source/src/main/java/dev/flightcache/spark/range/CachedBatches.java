@@ -54,7 +54,7 @@ final class CachedBatches implements Batches {
       }
       ColumnarBatch mapped = mapper.map(batch);
       advance(batch);
-      metrics.served(batch.rows());
+      metrics.served(batch.rows(), batch.mapped());
       return mapped;
     }
   }
@@ -139,7 +139,7 @@ final class CachedBatches implements Batches {
 
   private void closeStream() {
     if (stream != null) {
-      metrics.received(stream.bytes(), stream.waitNanos());
+      metrics.received(stream);
       stream.close();
       stream = null;
     }

@@ -176,6 +176,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
   }
 
   @Override
+  public long unmappedSplits() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
@@ -206,6 +211,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
 
     @Override
     public long bytes() {
+      return 0;
+    }
+
+    @Override
+    public long mappedBytes() {
       return 0;
     }
 
@@ -260,6 +270,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     @Override
     public int rowGroup() {
       return rowGroup;
+    }
+
+    @Override
+    public boolean mapped() {
+      return false;
     }
 
     @Override
