@@ -48,7 +48,9 @@ final class StageMetrics extends ScanMetrics {
   public void served(long rows, boolean isMapped) {
     super.served(rows, isMapped);
     served.add(rows);
-    mapped.add(isMapped ? rows : 0);
+    if (isMapped) {
+      mapped.add(rows);
+    }
   }
 
   @Override
@@ -61,7 +63,10 @@ final class StageMetrics extends ScanMetrics {
   public synchronized void received(BatchStream stream) {
     super.received(stream);
     bytes.add(stream.bytes());
-    mappedBytes.add(stream.mappedBytes());
+    if (stream.mappedBytes() > 0) {
+      // What was added to is shown, even if it was nothing.
+      mappedBytes.add(stream.mappedBytes());
+    }
     waitNanos += stream.waitNanos();
     waitMillis.add(waitNanos / NANOS_PER_MILLI);
     waitNanos %= NANOS_PER_MILLI;
