@@ -11,6 +11,7 @@
 
 mod action;
 mod command;
+mod int96;
 mod metadata;
 mod sql;
 mod stats;
@@ -23,6 +24,7 @@ pub use action::{
     WarmRequest, WarmSummary,
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
+pub use int96::{INT96_KEY, Int96Path, int96_text};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};
