@@ -3,46 +3,61 @@ package dev.flightcache.spark.range;
 import dev.flightcache.client.Batch;
 import dev.flightcache.client.Column;
 import dev.flightcache.client.ColumnType;
+import dev.flightcache.spark.Cause;
 import java.time.Instant;
 import org.apache.spark.unsafe.Platform;
 
 /**
- * Dates and times that old writers may have meant in another calendar.
+ * Dates and times that mean what only Spark's own reader knows.
  *
- * <p>Spark decides by the metadata of a file and by its settings whether it takes them as they are,
- * rebases them, or fails; no node knows either. Later values are the same in every case: dates from
- * 15 October 1582 on, and times from 1900 on, where the last zones left their local mean time.
+ * <p>Old ones may have been written by another calendar. Spark decides by the metadata of a file and by
+ * its settings whether it takes them as they are, rebases them, or fails; no node knows either. Later
+ * values are the same in every case: dates from 15 October 1582 on, and times from 1900 on, where the
+ * last zones left their local mean time.
+ *
+ * <p>Of INT96, a day and nanoseconds in it, Spark cuts the nanoseconds to microseconds towards zero.
+ * Before 1970 writers differ in whether they count back from the day's end (Arrow's do) or on from its
+ * beginning, and in 64 bits of nanoseconds both look the same: it matters where a part of a
+ * microsecond is left.
  */
 final class AncientValues {
   private static final int FIRST_DAY = -141_427;
   private static final long FIRST_SECOND = Instant.parse("1900-01-02T00:00:00Z").getEpochSecond();
+  private static final long NANOS_PER_MICRO = 1_000;
 
   private AncientValues() {}
 
-  static boolean in(Batch batch) {
+  /**
+   * Looks at every value of {@code batch}.
+   *
+   * @throws RefusedException if one of them is Spark's to read
+   */
+  static void refuse(Batch batch) throws RefusedException {
     for (int i = 0; i < batch.columns(); i++) {
-      if (in(batch.column(i))) {
-        return true;
-      }
+      refuse(batch.column(i));
     }
-    return false;
   }
 
-  private static boolean in(Column column) {
+  private static void refuse(Column column) throws RefusedException {
     Column values = column.dictionary() == null ? column : column.dictionary();
     ColumnType type = values.field().type();
     if (type.kind() == ColumnType.Kind.DATE32) {
-      return anyDayBefore(values);
-    }
-    if (type.kind() == ColumnType.Kind.TIMESTAMP) {
-      return anyTimeBefore(values, FIRST_SECOND * perSecond(type.unit()));
-    }
-    for (int i = 0; i < values.children(); i++) {
-      if (in(values.child(i))) {
-        return true;
+      if (anyDayBefore(values)) {
+        throw new RefusedException(Cause.CALENDAR, "dates before 1582 may need rebasing");
+      }
+    } else if (type.kind() == ColumnType.Kind.TIMESTAMP) {
+      if (anyTimeBefore(values, FIRST_SECOND * perSecond(type.unit()))) {
+        throw new RefusedException(Cause.CALENDAR, "times before 1900 may need rebasing");
+      }
+      if (type.isInt96() && type.unit() == ColumnType.TimeUnit.NANOSECOND && anyCut(values)) {
+        String what = "INT96 times before 1970 have parts of microseconds";
+        throw new RefusedException(Cause.COLUMNS, what);
+      }
+    } else {
+      for (int i = 0; i < values.children(); i++) {
+        refuse(values.child(i));
       }
     }
-    return false;
   }
 
   /** A null's slot may hold anything: at worst Spark's own reader takes a batch that is fine. */
@@ -55,13 +70,36 @@ final class AncientValues {
     return least < FIRST_DAY;
   }
 
+  /** Of INT96 a null's slot does hold a time before 1900: only what is there is looked at. */
   private static boolean anyTimeBefore(Column column, long first) {
     int rows = (int) Math.min(column.length(), column.dataBytes() / Long.BYTES);
     long least = first;
     for (int row = 0; row < rows; row++) {
-      least = Math.min(least, Platform.getLong(null, column.dataAddress() + 8L * row));
+      long time = Platform.getLong(null, column.dataAddress() + 8L * row);
+      if (time < least && isThere(column, row)) {
+        least = time;
+      }
     }
     return least < first;
+  }
+
+  private static boolean anyCut(Column column) {
+    int rows = (int) Math.min(column.length(), column.dataBytes() / Long.BYTES);
+    for (int row = 0; row < rows; row++) {
+      long nanos = Platform.getLong(null, column.dataAddress() + 8L * row);
+      if (nanos < 0 && nanos % NANOS_PER_MICRO != 0 && isThere(column, row)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isThere(Column column, int row) {
+    if (column.nullCount() == 0 || column.validityAddress() == 0) {
+      return true;
+    }
+    byte bits = Platform.getByte(null, column.validityAddress() + (row >> 3));
+    return (bits >> (row & 7) & 1) != 0;
   }
 
   private static long perSecond(ColumnType.TimeUnit unit) {
