@@ -25,7 +25,14 @@ final class AncientValues {
   private static final long FIRST_SECOND = Instant.parse("1900-01-02T00:00:00Z").getEpochSecond();
   private static final long NANOS_PER_MICRO = 1_000;
 
-  private AncientValues() {}
+  private final Column column;
+  /** The struct that it is in, row by row; null if it is in none. */
+  private final AncientValues struct;
+
+  private AncientValues(Column column, AncientValues struct) {
+    this.column = column;
+    this.struct = struct;
+  }
 
   /**
    * Looks at every value of {@code batch}.
@@ -34,34 +41,39 @@ final class AncientValues {
    */
   static void refuse(Batch batch) throws RefusedException {
     for (int i = 0; i < batch.columns(); i++) {
-      refuse(batch.column(i));
+      of(batch.column(i), null).refuse();
     }
   }
 
-  private static void refuse(Column column) throws RefusedException {
-    Column values = column.dictionary() == null ? column : column.dictionary();
-    ColumnType type = values.field().type();
+  private static AncientValues of(Column column, AncientValues struct) {
+    boolean plain = column.dictionary() == null;
+    return new AncientValues(plain ? column : column.dictionary(), plain ? struct : null);
+  }
+
+  private void refuse() throws RefusedException {
+    ColumnType type = column.field().type();
     if (type.kind() == ColumnType.Kind.DATE32) {
-      if (anyDayBefore(values)) {
+      if (anyDayBefore()) {
         throw new RefusedException(Cause.CALENDAR, "dates before 1582 may need rebasing");
       }
     } else if (type.kind() == ColumnType.Kind.TIMESTAMP) {
-      if (anyTimeBefore(values, FIRST_SECOND * perSecond(type.unit()))) {
+      if (anyTimeBefore(FIRST_SECOND * perSecond(type.unit()))) {
         throw new RefusedException(Cause.CALENDAR, "times before 1900 may need rebasing");
       }
-      if (type.isInt96() && type.unit() == ColumnType.TimeUnit.NANOSECOND && anyCut(values)) {
+      if (type.isInt96() && type.unit() == ColumnType.TimeUnit.NANOSECOND && anyCut()) {
         String what = "INT96 times before 1970 have parts of microseconds";
         throw new RefusedException(Cause.COLUMNS, what);
       }
     } else {
-      for (int i = 0; i < values.children(); i++) {
-        refuse(values.child(i));
+      boolean rows = type.kind() == ColumnType.Kind.STRUCT;
+      for (int i = 0; i < column.children(); i++) {
+        of(column.child(i), rows ? this : null).refuse();
       }
     }
   }
 
   /** A null's slot may hold anything: at worst Spark's own reader takes a batch that is fine. */
-  private static boolean anyDayBefore(Column column) {
+  private boolean anyDayBefore() {
     int rows = (int) Math.min(column.length(), column.dataBytes() / Integer.BYTES);
     int least = FIRST_DAY;
     for (int row = 0; row < rows; row++) {
@@ -71,35 +83,39 @@ final class AncientValues {
   }
 
   /** Of INT96 a null's slot does hold a time before 1900: only what is there is looked at. */
-  private static boolean anyTimeBefore(Column column, long first) {
+  private boolean anyTimeBefore(long first) {
     int rows = (int) Math.min(column.length(), column.dataBytes() / Long.BYTES);
     long least = first;
     for (int row = 0; row < rows; row++) {
       long time = Platform.getLong(null, column.dataAddress() + 8L * row);
-      if (time < least && isThere(column, row)) {
+      if (time < least && isThere(row)) {
         least = time;
       }
     }
     return least < first;
   }
 
-  private static boolean anyCut(Column column) {
+  private boolean anyCut() {
     int rows = (int) Math.min(column.length(), column.dataBytes() / Long.BYTES);
     for (int row = 0; row < rows; row++) {
       long nanos = Platform.getLong(null, column.dataAddress() + 8L * row);
-      if (nanos < 0 && nanos % NANOS_PER_MICRO != 0 && isThere(column, row)) {
+      if (nanos < 0 && nanos % NANOS_PER_MICRO != 0 && isThere(row)) {
         return true;
       }
     }
     return false;
   }
 
-  private static boolean isThere(Column column, int row) {
-    if (column.nullCount() == 0 || column.validityAddress() == 0) {
-      return true;
+  /** Whether neither the value is null nor a struct that it is in. */
+  private boolean isThere(int row) {
+    boolean bitmap = column.nullCount() > 0 && column.validityAddress() != 0;
+    if (bitmap && row < column.length()) {
+      byte bits = Platform.getByte(null, column.validityAddress() + (row >> 3));
+      if ((bits >> (row & 7) & 1) == 0) {
+        return false;
+      }
     }
-    byte bits = Platform.getByte(null, column.validityAddress() + (row >> 3));
-    return (bits >> (row & 7) & 1) != 0;
+    return struct == null || struct.isThere(row);
   }
 
   private static long perSecond(ColumnType.TimeUnit unit) {

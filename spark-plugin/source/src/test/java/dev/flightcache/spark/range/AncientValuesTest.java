@@ -52,7 +52,13 @@ class AncientValuesTest {
   /** The decoder leaves the year 1717 in the slot of an INT96 that is null. */
   @Test
   void whatLiesInTheSlotOfANullDoesNotCount() {
-    accepted(columns.integers(INT96, 8, -7_952_618_389_194_932_224L, 1L, null, 3L));
+    long slot = -7_952_618_389_194_932_224L;
+    accepted(columns.integers(INT96, 8, slot, 1L, null, 3L));
+    // A field that must be there has no nulls of its own.
+    Columns.Raw required = columns.integers(INT96, 8, 0, 1L, slot, 3L);
+    Field struct = Columns.field("s", ColumnType.of(Kind.STRUCT), INT96);
+    accepted(columns.raw(struct, new Object[] {1, null, 3}).children(required));
+    refused(Cause.CALENDAR, columns.raw(struct, new Object[] {1, 2, null}).children(required));
   }
 
   @Test
