@@ -73,6 +73,8 @@ def ask(client: Client, raw: bytes) -> flight.FlightInfo:
         ({"dataset": "orders", "filter": "EXISTS (SELECT * FROM orders)"}, "Invalid", []),
         ({"dataset": "orders", "filter": "true; DROP TABLE orders"}, "Invalid", []),
         ({"dataset": "orders", "prune": "l_prise > 1"}, "Invalid", ["l_prise"]),
+        ({"dataset": "orders", "prefilter": "l_prise > 1"}, "Invalid", ["prefilter", "l_prise"]),
+        ({"dataset": "orders", "prefilter": "true", "limit": 1}, "Invalid", ["prefilter"]),
         ({"dataset": "orders", "row_groups": [0]}, "Invalid", ["row_groups", "url"]),
     ],
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else None,

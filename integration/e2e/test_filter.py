@@ -134,11 +134,19 @@ def test_what_cannot_match_is_not_fetched(
 
 
 @pytest.mark.parametrize("text", FILTERS)
-def test_prune_keeps_every_match(client: Client, table: pa.Table, text: str) -> None:
-    """What `prune` leaves holds every row that matches, in order."""
+@pytest.mark.parametrize("key", ["prune", "prefilter"])
+def test_hints_keep_every_match(client: Client, table: pa.Table, key: str, text: str) -> None:
+    """What `prune` and `prefilter` leave holds every row that matches, in order."""
     columns = ["l_orderkey", "l_quantity", "l_shipmode", "l_shipdate", "l_comment"]
-    kept = client.read("lineitem", columns=columns, prune=text)
+    kept = client.read("lineitem", columns=columns, **{key: text})
     assert_same(kept.filter(FILTERS[text]), table.select(columns).filter(FILTERS[text]))
+
+
+def test_prefilter_spares_rows_where_few_match(client: Client, table: pa.Table) -> None:
+    """A node leaves out what few rows pass, and copies nothing where most do."""
+    few = client.read("lineitem", prefilter="l_quantity < 5")
+    assert_same(few, table.filter(Decimal(5) > QUANTITY))
+    assert_same(client.read("lineitem", prefilter="l_quantity >= 5"), table)
 
 
 def test_filter_needs_no_projected_column(client: Client, table: pa.Table) -> None:

@@ -39,6 +39,13 @@ BROKEN = [one for one in QUERIES if one.name in {"types", "decimals", "partition
 BROKEN += [one for one in QUERIES if one.name in {"bucketed_join", "merged_schema", "metadata"}]
 
 
+@pytest.fixture(autouse=True)
+def recovering(lab: Lab) -> Iterator[None]:
+    """Have whoever asks next wait until the node is no longer left alone."""
+    yield
+    lab.warmed.clear()
+
+
 def warm(lab: Lab, version: str, query: Query, master: str = LOCAL) -> tuple[Session, int]:
     """Wait until a query comes from the cache alone; return how many bytes that takes."""
     spark = lab.ready(version, master)

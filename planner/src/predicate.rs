@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::{
-    common::{DFSchema, tree_node::TreeNode},
+    common::{DFSchema, ScalarValue, tree_node::TreeNode},
     error::DataFusionError,
     execution::{SessionState, SessionStateBuilder},
     logical_expr::{Expr, ExprSchemable, Operator, Volatility},
@@ -14,7 +14,7 @@ use datafusion::{
         split_conjunction,
         utils::collect_columns,
     },
-    prelude::SessionConfig,
+    prelude::{SessionConfig, lit},
     sql::sqlparser::{
         dialect::GenericDialect,
         keywords::Keyword,
@@ -115,6 +115,7 @@ impl PredicateParser {
         if !matches!(kind, DataType::Boolean | DataType::Null) {
             return Err(DataFusionError::Plan(format!("is of type {kind}, not Boolean")));
         }
+        let expr = if kind == DataType::Null { lit(ScalarValue::Boolean(None)) } else { expr };
         state.create_physical_expr(expr, schema)
     }
 }
@@ -228,7 +229,7 @@ fn may_hold_nan(data_type: &DataType) -> bool {
 }
 
 fn is_number(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    use datafusion::common::ScalarValue::{Float16, Float32, Float64};
+    use ScalarValue::{Float16, Float32, Float64};
     expr.downcast_ref::<Literal>().is_some_and(|literal| match literal.value() {
         Float16(value) => value.is_some_and(|value| !value.is_nan()),
         Float32(value) => value.is_some_and(|value| !value.is_nan()),

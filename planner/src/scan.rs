@@ -5,12 +5,11 @@
 //!  a split ────── read ──► DataSourceExec(CachedSource) ──► batches
 //! ```
 
+mod check;
+
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Schema, SchemaRef},
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     datasource::{
         listing::PartitionedFile,
@@ -19,18 +18,18 @@ use datafusion::{
         table_schema::TableSchema,
     },
     execution::{TaskContext, object_store::ObjectStoreUrl},
-    physical_expr::{PhysicalExpr, conjunction, projection::ProjectionExprs},
+    physical_expr::{PhysicalExpr, projection::ProjectionExprs, utils::conjunction_opt},
     physical_plan::{ExecutionPlan, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
-use flightcache_cache::{ChunkSource, Error, FetchRequest, PIECE_ROWS, Result};
+use flightcache_cache::{ChunkSource, FetchRequest, PIECE_ROWS, Result};
 use flightcache_connectors::{Footer, Footers, Snapshot, midpoint};
 use flightcache_protocol::{RowGroupMetadata, ScanCommand, SplitObject, TicketSplit};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
+use self::check::Scan;
 use crate::{
     error::from_datafusion,
-    names::near,
     predicate::PredicateParser,
     source::adapt::FileAdapter,
     source::ahead::LookAhead,
@@ -44,9 +43,6 @@ use crate::{
 
 /// Objects whose footers are looked at together while a scan is planned.
 const OBJECTS_AT_ONCE: usize = 64;
-
-/// Bytes that the literals of a filter may come to over all rows it is evaluated for at a time.
-const MAX_FILTER_BYTES: usize = 64 << 20;
 
 /// Pruned objects that are told: an answer must not grow with what is not read.
 const MAX_PRUNED: usize = 10_000;
@@ -102,17 +98,6 @@ pub struct PlannedSplit {
     pub rows: u64,
 }
 
-/// A command checked against a table.
-struct Scan {
-    filter: Option<Arc<dyn PhysicalExpr>>,
-    filter_rows: usize,
-    prune: Option<Arc<dyn PhysicalExpr>>,
-    projection: Vec<usize>,
-    schema: SchemaRef,
-    /// The row groups to read; all if absent.
-    row_groups: Option<Arc<HashSet<u32>>>,
-}
-
 impl Planner {
     /// A planner that reads `chunks`, and footers through `footers`; all its scans together may
     /// read ahead by `ahead_bytes` decoded bytes.
@@ -145,7 +130,7 @@ impl Planner {
     /// # Errors
     /// `Invalid` naming a column that does not exist or a predicate that does not type.
     pub fn schema(&self, table: &DatasetTable, command: &ScanCommand) -> Result<SchemaRef> {
-        Ok(self.check(table, command)?.schema)
+        Ok(Scan::check(&self.parser, table, command)?.schema)
     }
 
     /// Plans `command`: the splits that may hold matching rows, pruned by partition values,
@@ -155,9 +140,8 @@ impl Planner {
     /// `Invalid` naming a column or row group that does not exist or a predicate that does not
     /// type; what reading a footer gives.
     pub async fn plan(&self, table: &DatasetTable, command: &ScanCommand) -> Result<ScanPlan> {
-        let scan = self.check(table, command)?;
-        let hints: Vec<_> = scan.filter.iter().chain(&scan.prune).cloned().collect();
-        let hint = (!hints.is_empty()).then(|| conjunction(hints));
+        let scan = Scan::check(&self.parser, table, command)?;
+        let hint = conjunction_opt(scan.filter.iter().chain(&scan.prune).cloned());
         let mut splits = plan_splits(&self.context, &table.schema, table, hint.as_ref()).await?;
         let pruned = if scan.prune.is_some() { pruned(table, &splits) } else { Vec::new() };
         if let Some(named) = &scan.row_groups {
@@ -185,7 +169,7 @@ impl Planner {
         split: Option<&TicketSplit>,
         limit: Option<u64>,
     ) -> Result<(SchemaRef, BatchStream)> {
-        let scan = self.check(table, command)?;
+        let scan = Scan::check(&self.parser, table, command)?;
         let files = match split {
             Some(split) => {
                 let object = table.object(&split.path, &split.etag, split.size)?;
@@ -205,7 +189,7 @@ impl Planner {
             None => file,
         };
         let files = files.into_iter().map(only).collect();
-        let plan = self.scan_plan(table, (&scan, command.filter.as_deref()), files, limit)?;
+        let plan = self.scan_plan(table, (&scan, command), files, limit)?;
         let batches = execute_stream(plan, Arc::clone(&self.session.0))
             .map_err(|error| from_datafusion(&error))?
             .map(|batch| batch.map_err(|error| from_datafusion(&error)));
@@ -221,7 +205,7 @@ impl Planner {
         table: &DatasetTable,
         command: &ScanCommand,
     ) -> Result<Vec<FetchRequest>> {
-        let scan = self.check(table, command)?;
+        let scan = Scan::check(&self.parser, table, command)?;
         let plan = self.plan(table, command).await?;
         let mut requests = Vec::new();
         for split in plan.splits {
@@ -237,37 +221,19 @@ impl Planner {
         Ok(requests)
     }
 
-    fn check(&self, table: &DatasetTable, command: &ScanCommand) -> Result<Scan> {
-        let schema = table.schema();
-        let parse = |what, sql: &Option<String>| {
-            sql.as_ref().map(|sql| self.parser.parse(what, sql, schema)).transpose()
-        };
-        let projection = projection(schema, command.columns.as_deref())?;
-        let projected = schema
-            .project(&projection)
-            .map_err(|error| Error::internal("projection failed").with_source(error))?;
-        Ok(Scan {
-            filter: parse("filter", &command.filter)?,
-            filter_rows: command.filter.as_ref().map_or(PIECE_ROWS, |sql| rows_at_once(sql)),
-            prune: parse("prune", &command.prune)?,
-            projection,
-            schema: Arc::new(projected),
-            row_groups: row_groups(table, command)?,
-        })
-    }
-
     fn scan_plan(
         &self,
         table: &DatasetTable,
-        (scan, filter): (&Scan, Option<&str>),
+        (scan, command): (&Scan, &ScanCommand),
         files: Vec<PartitionedFile>,
         limit: Option<u64>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source = CachedSource::new(self.context.clone(), table.schema.clone())
             .with_filter(scan.filter.clone(), scan.filter_rows)
+            .with_advisory(scan.advisory)
             .with_prune(scan.prune.clone())
             .with_row_ranges();
-        let source = match filter {
+        let source = match command.filter.as_ref().or(command.prefilter.as_ref()) {
             Some(filter) => source.with_selectivity(self.selectivities.of(table, filter)),
             None => source,
         };
@@ -383,50 +349,6 @@ fn split_object(object: &TableObject, row_groups: Vec<RowGroupMetadata>) -> Spli
         etag: id.etag.clone(),
         modified_ms: object.object.last_modified_ms,
         row_groups,
-    }
-}
-
-/// Rows that a filter is evaluated over at a time: each row's value may hold all of its literals.
-fn rows_at_once(sql: &str) -> usize {
-    MAX_FILTER_BYTES / sql.len().max(1)
-}
-
-fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>> {
-    let Some(columns) = columns else { return Ok((0..schema.fields().len()).collect()) };
-    let mut seen = HashSet::new();
-    columns
-        .iter()
-        .map(|name| {
-            if !seen.insert(name) {
-                return Err(Error::invalid(format!("column `{name}` is asked for twice")));
-            }
-            schema.index_of(name).map_err(|_| {
-                let known = schema.fields().iter().map(|field| field.name().as_str());
-                Error::invalid(format!(
-                    "column `{name}` does not exist in the dataset{}",
-                    near(name, known)
-                ))
-            })
-        })
-        .collect()
-}
-
-/// The row groups that `command` names.
-fn row_groups(table: &DatasetTable, command: &ScanCommand) -> Result<Option<Arc<HashSet<u32>>>> {
-    let Some(named) = &command.row_groups else { return Ok(None) };
-    let [object] = table.objects.as_slice() else {
-        let objects = table.objects.len();
-        return Err(Error::invalid(format!(
-            "`row_groups` are of one object, and the `url` names {objects}"
-        )));
-    };
-    let end = object.splits.last().map_or(0, |split| split.row_groups.end);
-    match named.iter().find(|ordinal| **ordinal >= end) {
-        Some(unknown) => {
-            let path = &object.object.id.path;
-            Err(Error::invalid(format!("{path} has {end} row groups, no {unknown}")))
-        }
-        None => Ok(Some(Arc::new(named.iter().copied().collect()))),
     }
 }
 

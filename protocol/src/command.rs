@@ -33,6 +33,10 @@ pub struct ScanCommand {
     /// single row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<String>,
+    /// SQL boolean expression; rows for which it is not true may be left out, wherever the server
+    /// finds that this pays: for engines that filter again by their own rules. Not with `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefilter: Option<String>,
     /// Rows to return at most, over all endpoints together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -63,8 +67,8 @@ impl ScanCommand {
     ///
     /// # Errors
     /// `Invalid` for what is not such JSON, naming the unknown or ill-typed key, for more than
-    /// [`MAX_COMMAND_BYTES`], unless exactly one of `dataset` and `url` is given, and for
-    /// `row_groups` without a `url`, or that name one twice.
+    /// [`MAX_COMMAND_BYTES`], unless exactly one of `dataset` and `url` is given, for `row_groups`
+    /// without a `url`, or that name one twice, and for a `limit` beside a `prefilter`.
     pub fn parse(json: &[u8]) -> Result<Self> {
         if json.len() > MAX_COMMAND_BYTES {
             return Err(Error::invalid(format!(
@@ -76,6 +80,10 @@ impl ScanCommand {
             .map_err(|error| Error::invalid(format!("scan command: {error}")))?;
         command.target()?;
         command.check_row_groups()?;
+        if command.prefilter.is_some() && command.limit.is_some() {
+            let what = "`limit` counts rows that a `prefilter` need not leave out: use `filter`";
+            return Err(Error::invalid(what));
+        }
         Ok(command)
     }
 
@@ -123,6 +131,7 @@ mod tests {
             (r#"{"url": "a", "row_groups": [3, 1, 3]}"#, "row group 3 is asked for twice"),
             (r#"{"url": "a", "row_groups": [-1]}"#, "-1"),
             (r#"{"url": "a", "row_groups": 1}"#, "expected a sequence"),
+            (r#"{"dataset": "a", "prefilter": "x > 1", "limit": 1}"#, "`prefilter`"),
             ("[", "EOF"),
             ("\u{1f980}", "expected value"),
         ] {

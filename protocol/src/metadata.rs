@@ -17,7 +17,7 @@ pub struct ScanMetadata {
     /// Columns that come from folders, and not from the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_columns: Vec<String>,
-    /// Of a command with a `prune`, the objects none of whose row groups may match: they are in the
+    /// Of a command with a `prune` or `prefilter`, the objects none of whose row groups may match: they are in the
     /// snapshot and no endpoint reads them. The first ten thousand of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<SplitObject>,
@@ -62,7 +62,7 @@ pub struct RowGroupMetadata {
 
 /// `app_metadata` of one batch: the rows of the file it covers.
 ///
-/// With a filter a batch holds those of the covered rows that match.
+/// With a filter or a prefilter a batch holds those of the covered rows that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchMetadata {
     /// Ordinal of the row group.

@@ -67,10 +67,11 @@ fn the_corpus_of_commands_holds() {
 fn commands() -> impl Strategy<Value = ScanCommand> {
     let text = || proptest::option::of(".{0,12}");
     let columns = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
-    let rest = (columns, text(), text(), proptest::option::of(any::<u64>()), text());
+    let rest = (columns, text(), text(), text(), proptest::option::of(any::<u64>()), text());
     let row_groups = proptest::option::of(proptest::collection::vec(any::<u32>(), 0..4));
     (".{0,12}", any::<bool>(), rest, row_groups).prop_map(|(name, by_url, rest, row_groups)| {
-        let (columns, filter, prune, limit, snapshot) = rest;
+        let (columns, filter, prune, prefilter, limit, snapshot) = rest;
+        let limit = limit.filter(|_| prefilter.is_none());
         let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
         // In any order, and none twice.
         let row_groups = row_groups.map(|ordinals| {
@@ -78,7 +79,7 @@ fn commands() -> impl Strategy<Value = ScanCommand> {
             ordinals.into_iter().filter(|ordinal| seen.insert(*ordinal)).collect()
         });
         let row_groups = row_groups.filter(|_| by_url);
-        ScanCommand { dataset, url, columns, filter, prune, limit, row_groups, snapshot }
+        ScanCommand { dataset, url, columns, filter, prune, prefilter, limit, row_groups, snapshot }
     })
 }
 

@@ -145,7 +145,9 @@ impl Connection {
         let Some(files) = &self.tls else { return Ok(endpoint) };
         endpoint.tls_config(files.load()?).map_err(|error| {
             let cause = sources(&error).last().map(ToString::to_string).unwrap_or_default();
-            Error::invalid(format!("TLS cannot be used: {cause}; check --ca, --cert and --key"))
+            Error::invalid(format!(
+                "TLS cannot be used: {cause}; check the CA, the certificate and the key"
+            ))
         })
     }
 
@@ -161,7 +163,7 @@ impl Connection {
             return Error::unavailable(message);
         }
         let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
-        Error::unavailable(format!("{url} cannot be reached: {cause}; check --url"))
+        Error::unavailable(format!("{url} cannot be reached: {cause}; check the URL"))
     }
 }
 
@@ -190,7 +192,7 @@ impl NodeClient {
         if let Some(token) = &self.token {
             let bearer = format!("Bearer {token}");
             client.add_header("authorization", &bearer).map_err(|_| {
-                Error::invalid("the token holds characters that no header can; check --token")
+                Error::invalid("the token holds characters that no header can: check it")
             })?;
         }
         Ok(client)

@@ -107,7 +107,7 @@ pub struct RemoteSource<S> {
 
 impl<S: ChunkSource> RemoteSource<S> {
     /// Columns of the node that `settings` name, else from `origin`; `footers` say what a file
-    /// holds. Connects to nothing yet.
+    /// holds. Connects to nothing yet, but needs a Tokio runtime around it.
     ///
     /// # Errors
     /// `Invalid` for a token that no header can hold, or a file that holds no certificate or key.

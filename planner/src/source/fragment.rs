@@ -32,6 +32,8 @@ use crate::{
 const TARGET_BATCH_BYTES: usize = 2 << 20;
 /// Bytes above which a batch of more than one row is cut in two.
 const MAX_BATCH_BYTES: usize = 3 << 20;
+/// Batches that are left unfiltered behind one of which most rows pass an advisory filter.
+const UNFILTERED: usize = 7;
 const ROWS_KEY: &str = "flightcache.rows";
 
 /// What one file's fragments are evaluated with: expressions over its fetched columns alone.
@@ -41,6 +43,8 @@ pub(crate) struct Evaluation {
     input: SchemaRef,
     /// Rows for which this is not true are dropped.
     filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Whether they may stay.
+    advisory: bool,
     /// The columns that the filter needs, and the filter over these alone.
     early: Option<(SchemaRef, Arc<dyn PhysicalExpr>)>,
     selectivity: Arc<Selectivity>,
@@ -78,6 +82,7 @@ impl Evaluation {
         Ok(Self {
             input: without_metadata(fetched),
             filter: filter.map(|filter| reassign_expr_columns(filter, fetched)).transpose()?,
+            advisory: source.advisory,
             early: early.transpose()?,
             selectivity: Arc::clone(&source.selectivity),
             kept: (without_metadata(&kept_schema), kept),
@@ -138,6 +143,8 @@ pub(crate) struct FragmentBatches {
     payload: Option<Payload>,
     /// Whether some row passed the filter.
     matched: bool,
+    /// Batches still to leave unfiltered.
+    unfiltered: usize,
 }
 
 impl FragmentBatches {
@@ -163,8 +170,7 @@ impl FragmentBatches {
         }
         let gathered = (evaluation.filter.is_some() && !evaluation.row_ranges)
             .then(|| BatchCoalescer::new(Arc::clone(&evaluation.kept.0), evaluation.batch_rows));
-        let (payload, matched) = (None, false);
-        Ok(Self { evaluation, columns, row_group, first_row, todo, gathered, payload, matched })
+        Ok(Self { columns, row_group, first_row, todo, gathered, ..Self::none(evaluation) })
     }
 
     /// The same batches, of which is noted once they are done what the filter left, and that the
@@ -184,13 +190,14 @@ impl FragmentBatches {
             gathered: None,
             payload: None,
             matched: false,
+            unfiltered: 0,
         }
     }
 
     /// The batch that a row range leads to; `None` if there is none yet.
     fn evaluate(&mut self, first: usize, rows: usize) -> Result<Option<RecordBatch>> {
         let batch = slice(&self.evaluation.input, &self.columns, first, rows)?;
-        let selected = self.evaluation.select(&batch)?;
+        let selected = self.select(&batch)?;
         if selected.as_ref().is_some_and(|selected| selected.true_count() == 0) {
             return Ok(None);
         }
@@ -213,6 +220,26 @@ impl FragmentBatches {
         }
         let done = gathered.next_completed_batch();
         done.map(|batch| self.evaluation.project(&batch, schema)).transpose()
+    }
+
+    /// The rows of `batch` to keep; `None` if all.
+    ///
+    /// An advisory filter is not applied where more than half of the rows pass: copying those costs
+    /// more than sending the others. What passes mostly does so in the batches behind, too.
+    fn select(&mut self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.evaluation.filter else { return Ok(None) };
+        if self.unfiltered > 0 {
+            self.unfiltered -= 1;
+            return Ok(None);
+        }
+        let selected = booleans(filter, batch)?;
+        let (rows, kept) = (batch.num_rows(), selected.true_count());
+        if self.evaluation.advisory && kept > rows / 2 {
+            self.unfiltered = UNFILTERED;
+            return Ok(None);
+        }
+        self.evaluation.metrics.filtered(rows - kept);
+        Ok((kept < rows).then_some(selected))
     }
 
     /// What is left of the filtered rows, once.
@@ -289,15 +316,6 @@ impl Evaluation {
         self.metrics.payload_spared();
         self.selectivity.note(false, Payload::Spared);
         Ok(false)
-    }
-
-    /// The rows of `batch` that match; `None` if all do.
-    fn select(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
-        let Some(filter) = &self.filter else { return Ok(None) };
-        let selected = booleans(filter, batch)?;
-        let dropped = batch.num_rows() - selected.true_count();
-        self.metrics.filtered(dropped);
-        Ok((dropped > 0).then_some(selected))
     }
 
     /// The columns of `batch` that the projector needs.

@@ -64,6 +64,8 @@ pub(crate) struct CachedSource {
     pub(crate) projection: ProjectionExprs,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) filter_rows: usize,
+    /// Whether rows that do not pass `filter` may stay.
+    pub(crate) advisory: bool,
     pub(crate) prune: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) dynamic: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) batch_rows: usize,
@@ -87,6 +89,7 @@ impl CachedSource {
             projection,
             filter: None,
             filter_rows: PIECE_ROWS,
+            advisory: false,
             prune: None,
             dynamic: None,
             batch_rows: PIECE_ROWS,
@@ -108,6 +111,11 @@ impl CachedSource {
         self.filter_rows = rows.clamp(1, PIECE_ROWS);
         self.selectivity = Arc::default();
         self
+    }
+
+    /// The same scan, whose filter is applied only where that pays, if `advisory`.
+    pub(crate) fn with_advisory(self, advisory: bool) -> Self {
+        Self { advisory, ..self }
     }
 
     /// The same scan, going by what its filter is known to have done elsewhere, and adding to it.
@@ -246,7 +254,8 @@ impl FileSource for CachedSource {
             write!(f, ", not cached: {} objects have no strong ETag", self.read_through)?;
         }
         if let Some(filter) = &self.filter {
-            write!(f, ", filter={filter}")?;
+            let name = if self.advisory { "prefilter" } else { "filter" };
+            write!(f, ", {name}={filter}")?;
         }
         if let Some(prune) = &self.prune {
             write!(f, ", prune={prune}")?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, Date32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use arrow::datatypes::Int64Type;
 use flightcache_protocol::ScanCommand;
 
 use crate::harness::{Harness, assert_rows};
@@ -77,6 +78,66 @@ async fn filters_return_what_datafusion_returns() {
         let command = ScanCommand { columns: Some(columns), ..command };
         let expected = harness.expected("day, id", filter).await;
         assert_rows(filter, &harness.rows(&command).await.unwrap(), &expected);
+
+        // As a prefilter it may leave others in, but none out, and none twice.
+        let command = ScanCommand { filter: None, prefilter: command.filter, ..command };
+        let mut found = harness.rows(&command).await.unwrap();
+        let all = harness.expected("day, id", "true").await;
+        assert!(found.iter().all(|row| all.contains(row)), "{filter}");
+        found.retain(|row| expected.contains(row));
+        assert_rows(filter, &found, &expected);
+    }
+}
+
+#[tokio::test]
+async fn a_prefilter_leaves_rows_out_where_that_pays() {
+    let harness = harness().await;
+    let rows = async |columns: &[&str], prefilter: &str| {
+        let columns = columns.iter().map(|&column| column.to_owned()).collect();
+        let command = ScanCommand {
+            columns: Some(columns),
+            prefilter: Some(prefilter.to_owned()),
+            ..ScanCommand::dataset("data")
+        };
+        let plan = harness.plan(&command).await.unwrap();
+        let covered = plan.splits.iter().map(|split| split.rows).sum::<u64>();
+        (harness.rows(&command).await.unwrap().len(), covered, plan.rows)
+    };
+    // Few rows pass: only they come, and nobody says beforehand how many.
+    assert_eq!(rows(&["id"], "id % 10 = 0").await, (63, 630, None));
+    // Most do: none is copied to spare the others.
+    assert_eq!(rows(&["id"], "id % 10 <> 0").await, (630, 630, None));
+    // Row groups are pruned by all of it, rows by what is read anyway.
+    assert_eq!(rows(&["day"], "id = 17").await, (100, 100, Some(100)));
+    assert_eq!(rows(&["day"], "id < 100 AND day = DATE '1970-01-02'").await, (3, 100, None));
+    // Beside an exact filter it prunes, and no more.
+    let both = ScanCommand {
+        filter: Some("id % 2 = 0".to_owned()),
+        prefilter: Some("id = 17".to_owned()),
+        ..ScanCommand::dataset("data")
+    };
+    let expected = harness.expected("*", "id < 100 AND id % 2 = 0").await;
+    assert_rows("both", &harness.rows(&both).await.unwrap(), &expected);
+}
+
+#[tokio::test]
+async fn a_prefilter_looks_again_where_rows_begin_to_fail() {
+    let harness = Harness::new();
+    let ids = Int64Array::from_iter_values(0..800_000);
+    let ids = RecordBatch::try_from_iter([("id", Arc::new(ids) as ArrayRef)]).unwrap();
+    harness.write("a.parquet", &ids, 800_000).await;
+    let prefilter = Some("abs(id) < 100000".to_owned());
+    let command = ScanCommand { prefilter, ..ScanCommand::dataset("data") };
+    let read = harness.read(&command).await.unwrap();
+    let rows: usize = read.iter().map(|(_, _, batch)| batch.num_rows()).sum();
+    assert!((100_000..600_000).contains(&rows), "{rows} rows of 800,000");
+    let mut given = 0;
+    for (_, covered, batch) in read {
+        assert!(covered.first_row >= given, "ranges do not overlap");
+        given = covered.first_row + covered.rows;
+        let ids = batch.column(0).as_primitive::<Int64Type>().values();
+        let range = covered.first_row as i64..given as i64;
+        assert!(ids.iter().all(|id| range.contains(id)), "rows are of the range they came with");
     }
 }
 

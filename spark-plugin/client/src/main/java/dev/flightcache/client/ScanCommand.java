@@ -9,7 +9,7 @@ public final class ScanCommand {
   private final String url;
   private final List<String> columns;
   private final String filter;
-  private final String prune;
+  private final String prefilter;
   private final Long limit;
   private final String snapshot;
 
@@ -18,14 +18,14 @@ public final class ScanCommand {
       String url,
       List<String> columns,
       String filter,
-      String prune,
+      String prefilter,
       Long limit,
       String snapshot) {
     this.dataset = dataset;
     this.url = url;
     this.columns = columns == null ? null : List.copyOf(columns);
     this.filter = filter;
-    this.prune = prune;
+    this.prefilter = prefilter;
     this.limit = limit;
     this.snapshot = snapshot;
   }
@@ -44,39 +44,39 @@ public final class ScanCommand {
 
   /** Columns to return, in this order; none of them gives rows without columns. */
   public ScanCommand withColumns(List<String> names) {
-    return new ScanCommand(dataset, url, names, filter, prune, limit, snapshot);
+    return new ScanCommand(dataset, url, names, filter, prefilter, limit, snapshot);
   }
 
   /** SQL expression; rows for which it is not true are never returned. */
   public ScanCommand withFilter(String expression) {
-    return new ScanCommand(dataset, url, columns, expression, prune, limit, snapshot);
+    return new ScanCommand(dataset, url, columns, expression, prefilter, limit, snapshot);
   }
 
-  /** SQL expression that may drop row groups and pages that cannot match, but no single row. */
-  public ScanCommand withPrune(String expression) {
+  /** SQL expression; rows for which it is not true may be left out, if the server will. */
+  public ScanCommand withPrefilter(String expression) {
     return new ScanCommand(dataset, url, columns, filter, expression, limit, snapshot);
   }
 
   /** Rows to return at most, over all splits. */
   public ScanCommand withLimit(long rows) {
-    return new ScanCommand(dataset, url, columns, filter, prune, rows, snapshot);
+    return new ScanCommand(dataset, url, columns, filter, prefilter, rows, snapshot);
   }
 
   /** Id of the snapshot to read. */
   public ScanCommand withSnapshot(String id) {
-    return new ScanCommand(dataset, url, columns, filter, prune, limit, id);
+    return new ScanCommand(dataset, url, columns, filter, prefilter, limit, id);
   }
 
   /** Whether rows are filtered on the server, so that positions in the file do not follow rows. */
   boolean filters() {
-    return filter != null;
+    return filter != null || prefilter != null;
   }
 
   /** As it goes over the wire. */
   String json() {
     Json.Writer json = new Json.Writer();
     json.member("dataset", dataset).member("url", url).member("columns", columns);
-    json.member("filter", filter).member("prune", prune).member("limit", limit);
+    json.member("filter", filter).member("prefilter", prefilter).member("limit", limit);
     return json.member("snapshot", snapshot).end();
   }
 

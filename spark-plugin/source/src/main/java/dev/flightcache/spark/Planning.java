@@ -23,7 +23,7 @@ public final class Planning {
       throws FlightcacheException {
     if (prune != null) {
       try {
-        return client.plan(command.withPrune(prune), timeout);
+        return client.plan(command.withPrefilter(prune), timeout);
       } catch (FlightcacheException error) {
         if (error.kind() != ErrorKind.INVALID) {
           throw error;

@@ -24,13 +24,13 @@ public final class FakeNode implements Client {
 
   private static final ConcurrentHashMap<String, FakeNode> NODES = new ConcurrentHashMap<>();
   private static final Pattern COLUMNS = Pattern.compile("\"columns\":\\[([^\\]]*)\\]");
-  private static final Pattern PRUNE = Pattern.compile("\"prune\":\"((?:[^\"\\\\]|\\\\.)*)\"");
+  private static final Pattern PREFILTER = Pattern.compile("\"prefilter\":\"((?:[^\"\\\\]|\\\\.)*)\"");
   private static final Pattern LIMIT = Pattern.compile("\"limit\":([0-9]+)");
 
   private final List<String> commands = new ArrayList<>();
   private final AtomicInteger open = new AtomicInteger();
   private final AtomicInteger reads = new AtomicInteger();
-  private volatile BiPredicate<String, Integer> keeps = (prune, split) -> true;
+  private volatile BiPredicate<String, Integer> keeps = (prefilter, split) -> true;
   private volatile FlightcacheException planError;
   private volatile FlightcacheException readError;
 
@@ -46,14 +46,14 @@ public final class FakeNode implements Client {
     return NODES.get(options.urls().get(0));
   }
 
-  /** Which splits a prune keeps. */
+  /** Which splits a prefilter keeps. */
   public FakeNode keeping(BiPredicate<String, Integer> rule) {
     this.keeps = rule;
     return this;
   }
 
-  /** What planning with a prune fails with. */
-  public FakeNode failingToPrune(ErrorKind kind) {
+  /** What planning with a prefilter fails with. */
+  public FakeNode failingToFilter(ErrorKind kind) {
     this.planError = new FlightcacheException(kind, "no such plan");
     return this;
   }
@@ -108,9 +108,9 @@ public final class FakeNode implements Client {
       commands.add(text);
     }
     schema(command, deadline);
-    Matcher prune = PRUNE.matcher(text);
-    String pruneText = prune.find() ? prune.group(1).replace("\\\"", "\"") : "";
-    if (!pruneText.isEmpty() && planError != null) {
+    Matcher prefilter = PREFILTER.matcher(text);
+    String prefilterText = prefilter.find() ? prefilter.group(1).replace("\\\"", "\"") : "";
+    if (!prefilterText.isEmpty() && planError != null) {
       throw planError;
     }
     List<Field> fields = projected(text);
@@ -119,7 +119,7 @@ public final class FakeNode implements Client {
     List<Split> splits = new ArrayList<>();
     long rows = 0;
     for (int i = 0; i < 3 && rows < most; i++) {
-      if (keeps.test(pruneText, i)) {
+      if (keeps.test(prefilterText, i)) {
         long groupRows = Math.min(2 * BATCH_ROWS, most - rows);
         splits.add(split(i, groupRows, fields));
         rows += groupRows;

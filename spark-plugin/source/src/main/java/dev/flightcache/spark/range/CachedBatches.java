@@ -101,11 +101,15 @@ final class CachedBatches implements Batches {
       throw broken("row group " + batch.rowGroup() + " was not planned");
     }
     long from = batch.firstRow() - group.firstRow();
-    boolean follows = range.pruned() ? from >= rowsGiven : from == rowsGiven;
-    if (!follows || batch.rows() != batch.coveredRows() || batch.coveredRows() > group.rows() - from) {
+    long covered = batch.coveredRows();
+    boolean follows =
+        range.pruned()
+            ? from >= rowsGiven && batch.rows() <= covered
+            : from == rowsGiven && batch.rows() == covered;
+    if (!follows || covered > group.rows() - from) {
       throw broken("rows do not follow each other in row group " + group.ordinal());
     }
-    rowsGiven = from + batch.coveredRows();
+    rowsGiven = from + covered;
   }
 
   private void endRun() throws FlightcacheException {

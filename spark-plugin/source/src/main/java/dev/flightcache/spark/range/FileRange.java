@@ -69,7 +69,7 @@ final class FileRange {
     return end;
   }
 
-  /** Whether parts of row groups that cannot match may be missing. */
+  /** Whether rows that do not match may be missing. */
   boolean pruned() {
     return pruned;
   }

@@ -24,7 +24,7 @@ public final class FileSplits implements Serializable {
    * The splits of a file, in file order.
    *
    * @param file the version that they are of
-   * @param pruned whether parts that cannot match may be missing from them
+   * @param pruned whether rows that do not match may be missing from them
    */
   public FileSplits(StoredObject file, List<Split> splits, boolean pruned) {
     for (Split split : splits) {

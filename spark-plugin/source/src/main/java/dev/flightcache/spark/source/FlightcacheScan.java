@@ -94,7 +94,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   @Override
   public synchronized String description() {
-    String text = prune == null ? "" : " prune=" + prune;
+    String text = prune == null ? "" : " prefilter=" + prune;
     String shown =
         text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "..." : text;
     return "flightcache " + dataset + shown + (limit == null ? "" : " limit=" + limit);

@@ -27,7 +27,7 @@ import org.apache.spark.sql.vectorized.ColumnarBatch;
 /**
  * A file of random row groups, whose rows are their numbers, at a node that may fail at any batch,
  * and under Spark's reader. What is pushed down matches every fifth row; both may leave out pages
- * in which no row matches, the reader only where it is filtered.
+ * in which no row matches, the reader only where it is filtered, and the node single rows too.
  */
 final class FakeFile implements Client, DirectReader, BatchMapper {
   static final int EVERY = 5;
@@ -89,7 +89,8 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
         for (long row = group.firstRow(); row < end; ) {
           long count = Math.min(1 + random.nextInt(7), end - row);
           if (!pruned || matches(row, count)) {
-            batches.add(new Rows(group.ordinal(), row, (int) count));
+            int step = pruned && random.nextBoolean() ? EVERY : 1;
+            batches.add(new Rows(group.ordinal(), row, (int) count, step));
           }
           row += count;
         }
@@ -124,7 +125,7 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     return new Batches() {
       @Override
       public ColumnarBatch next() {
-        return pages.isEmpty() ? null : numbers(pages.peek()[0], (int) pages.poll()[1]);
+        return pages.isEmpty() ? null : numbers(pages.peek()[0], (int) pages.poll()[1], 1);
       }
 
       @Override
@@ -139,13 +140,14 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
 
   @Override
   public ColumnarBatch map(Batch batch) {
-    return numbers(batch.firstRow(), batch.rows());
+    Rows rows = (Rows) batch;
+    return numbers(rows.firstGiven(), rows.rows(), rows.step);
   }
 
-  private static ColumnarBatch numbers(long first, int count) {
+  private static ColumnarBatch numbers(long first, int count, int step) {
     OnHeapColumnVector vector = new OnHeapColumnVector(Math.max(count, 1), DataTypes.LongType);
     for (int i = 0; i < count; i++) {
-      vector.putLong(i, first + i);
+      vector.putLong(i, first + (long) i * step);
     }
     return new ColumnarBatch(new ColumnVector[] {vector}, count);
   }
@@ -221,16 +223,23 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     private final int rowGroup;
     private final long first;
     private final int count;
+    /** Of the covered rows those that are multiples of it are given. */
+    private final int step;
 
-    Rows(int rowGroup, long first, int count) {
+    Rows(int rowGroup, long first, int count, int step) {
       this.rowGroup = rowGroup;
       this.first = first;
       this.count = count;
+      this.step = step;
+    }
+
+    long firstGiven() {
+      return Math.floorDiv(first + step - 1, step) * step;
     }
 
     @Override
     public int rows() {
-      return count;
+      return (int) Math.floorDiv(first + count - firstGiven() + step - 1, step);
     }
 
     @Override

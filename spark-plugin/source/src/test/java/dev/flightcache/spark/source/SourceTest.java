@@ -127,7 +127,7 @@ class SourceTest {
 
   @Test
   void conditionsPruneAndSparkFiltersAgain() {
-    node.keeping((prune, split) -> prune.isEmpty() || split > 0);
+    node.keeping((prefilter, split) -> prefilter.isEmpty() || split > 0);
     Dataset<Row> rows = table().where("id > 210 AND length(word) = 1 AND id % 2 = 0");
     List<Row> found = rows.select("id").collectAsList();
     assertEquals(156, found.size());
@@ -140,12 +140,12 @@ class SourceTest {
   }
 
   @Test
-  void aPruneThatTheServerRefusesIsLeftOut() {
-    node.failingToPrune(ErrorKind.INVALID);
+  void aPrefilterThatTheServerRefusesIsLeftOut() {
+    node.failingToFilter(ErrorKind.INVALID);
     assertEquals(10, table().where("id < 10").collectAsList().size());
     List<String> commands = node.planned();
-    assertTrue(commands.get(0).contains("prune"));
-    assertFalse(commands.get(1).contains("prune"));
+    assertTrue(commands.get(0).contains("prefilter"));
+    assertFalse(commands.get(1).contains("prefilter"));
   }
 
   @Test
@@ -169,7 +169,7 @@ class SourceTest {
 
   @Test
   void aJoinNarrowsAtRunTime() {
-    node.keeping((prune, split) -> !prune.contains("IN (") || split == 1);
+    node.keeping((prefilter, split) -> !prefilter.contains("IN (") || split == 1);
     // Joins take a filter of the other side only if it is selective and broadcast.
     Dataset<Row> few = spark.range(0, 1000).where("id in (250, 251)").toDF("key");
     Dataset<Row> ours = table();
