@@ -248,15 +248,20 @@ SPARK_WRITES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("write_types", {"folder": "types_legacy", "rows": 500}, MICROS | LEGACY),
     ("write_decimals", {"folder": "decimals", "rows": 1000}, {}),
     ("write_decimals", {"folder": "decimals_legacy", "rows": 300}, LEGACY),
-    ("write_int96", {"folder": "int96", "start": "1901-01-01", "step_us": 2**52 // 1200}, INT96),
+    # From 1901 to 2043, from 1850 to 2135, and from 1775 to 2060; half of it in each of two files.
     (
         "write_int96",
-        {"folder": "int96_old", "start": "1850-01-01", "step_us": 2**53 // 1200},
+        {"folder": "int96", "start_s": -2_177_452_800, "step_us": 2**52 // 1200},
+        INT96,
+    ),
+    (
+        "write_int96",
+        {"folder": "int96_old", "start_s": -3_786_825_600, "step_us": 2**53 // 1200},
         INT96 | {OLD: "CORRECTED"},
     ),
     (
         "write_int96",
-        {"folder": "int96_julian", "start": "1775-01-01", "step_us": 2**53 // 1200},
+        {"folder": "int96_julian", "start_s": -6_153_580_800, "step_us": 2**53 // 1200},
         INT96 | {OLD: "LEGACY"},
     ),
     ("write_moments", {"folder": "millis", "rows": 300}, MILLIS),

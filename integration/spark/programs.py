@@ -176,9 +176,9 @@ def write_moments(spark: SparkSession, lake: str, folder: str, rows: int) -> Non
     frame.write.mode("overwrite").parquet(f"{lake}/{folder}")
 
 
-def write_int96(spark: SparkSession, lake: str, folder: str, start: str, step_us: int) -> None:
-    """Write moments from `start` on in every shape that a column may have."""
-    moment = f"timestampadd(MICROSECOND, id * {step_us}, TIMESTAMP '{start}')"
+def write_int96(spark: SparkSession, lake: str, folder: str, start_s: int, step_us: int) -> None:
+    """Write moments from `start_s` on in every shape that a column may have."""
+    moment = f"timestamp_micros({start_s * 1_000_000} + id * {step_us})"
     frame = spark.range(0, 1200, 1, 2).selectExpr(
         "id",
         f"{moment} AS ts",
