@@ -98,7 +98,7 @@ fn children(data_type: &DataType) -> Vec<(&str, &Field)> {
         }
         DataType::Map(entries, _) => match entries.data_type() {
             DataType::Struct(sides) => {
-                SIDES.into_iter().zip(sides.iter().map(|side| side.as_ref())).collect()
+                SIDES.into_iter().zip(sides.iter().map(AsRef::as_ref)).collect()
             }
             _ => Vec::new(),
         },
