@@ -33,7 +33,7 @@ pub use budget::{Lease, MemoryBudget};
 pub use chunk::{Chunk, Column, PIECE_ROWS};
 #[cfg(any(test, feature = "testing"))]
 pub use disk::testing as disk_testing;
-pub use disk::{DiskSettings, DiskSnapshot, DiskStore, DiskTier};
+pub use disk::{DiskSettings, DiskSnapshot, DiskStore, DiskTier, Leased, LeasedFile};
 pub use error::{Error, ErrorKind, Result};
 pub use guard::{guarded, is_guarded};
 pub use key::{ChunkKey, ENCODING_VERSION, ObjectId, Part};

@@ -134,7 +134,7 @@ enum Figure {
     Gauge(&'static str, &'static str, u64),
 }
 
-fn figures(stats: &Stats) -> [Figure; 29] {
+fn figures(stats: &Stats) -> [Figure; 30] {
     use Figure::{Counter, Gauge};
     let Stats { memory, disk, origin, flight, sql } = stats;
     [
@@ -152,6 +152,7 @@ fn figures(stats: &Stats) -> [Figure; 29] {
         Counter("disk_writes_skipped", "Writes not tried", disk.writes_skipped),
         Counter("disk_writes_rejected", "Chunks read too rarely to write", disk.writes_rejected),
         Counter("disk_read_errors", "Files that could not be read", disk.read_errors),
+        Counter("disk_leases", "Files handed out to be mapped", disk.leases),
         Gauge("disk_bytes", "Bytes cached on disk", disk.bytes),
         Gauge("disk_capacity_bytes", "Bytes that disk may cache", disk.capacity),
         Counter("origin_requests", "Data reads of object stores", origin.requests),

@@ -167,6 +167,7 @@ impl StatsSource for Node {
                 write_errors: disk.write_errors,
                 writes_skipped: disk.writes_skipped,
                 writes_rejected: disk.writes_rejected,
+                leases: disk.leases,
                 bytes: disk.bytes,
                 capacity: disk.capacity,
             }),

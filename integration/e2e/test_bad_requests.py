@@ -197,7 +197,7 @@ def test_bad_action(client: Client, action: str, raw: bytes, kind: str, words: l
 def test_actions_are_listed(client: Client) -> None:
     """ListActions names what DoAction knows."""
     names = {action.type for action in client.flight.list_actions()}
-    wanted = {f"flightcache.{name}" for name in ("warm", "refresh", "evict", "stats")}
+    wanted = {f"flightcache.{name}" for name in ("warm", "refresh", "evict", "map", "stats")}
     assert wanted <= names
 
 

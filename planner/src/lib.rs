@@ -23,6 +23,6 @@ pub use embed::{EmbeddedCache, EmbeddedSettings};
 
 pub use names::near;
 pub use predicate::STACK_BYTES;
-pub use scan::{BatchStream, PlannedSplit, Planner, ScanPlan};
+pub use scan::{BatchStream, PlainRowGroup, PlannedSplit, Planner, ScanPlan};
 pub use source::covered_rows;
 pub use table::DatasetTable;

@@ -6,6 +6,7 @@
 //! ```
 
 mod check;
+mod plain;
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -28,6 +29,7 @@ use flightcache_protocol::{RowGroupMetadata, ScanCommand, SplitObject, TicketSpl
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use self::check::Scan;
+pub use self::plain::PlainRowGroup;
 use crate::{
     error::from_datafusion,
     predicate::PredicateParser,

@@ -12,6 +12,9 @@ pub enum Action {
     Refresh,
     /// Drop a dataset's chunks from every tier: [`DatasetRequest`] in, [`EvictReply`] out.
     Evict,
+    /// Say where a ticket's columns lie on disk: [`MapRequest`](crate::MapRequest) in,
+    /// [`MapReply`](crate::MapReply) out.
+    Map,
     /// The node's figures: `{}` in, [`Stats`](crate::Stats) out.
     Stats,
     /// Flight's own: stop what a `FlightInfo` started.
@@ -28,10 +31,11 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order they are listed to clients.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Warm,
         Self::Refresh,
         Self::Evict,
+        Self::Map,
         Self::Stats,
         Self::CancelFlightInfo,
         Self::RenewFlightEndpoint,
@@ -46,6 +50,7 @@ impl Action {
             Self::Warm => "flightcache.warm",
             Self::Refresh => "flightcache.refresh",
             Self::Evict => "flightcache.evict",
+            Self::Map => "flightcache.map",
             Self::Stats => "flightcache.stats",
             Self::CancelFlightInfo => "CancelFlightInfo",
             Self::RenewFlightEndpoint => "RenewFlightEndpoint",
@@ -61,6 +66,7 @@ impl Action {
             Self::Warm => r#"fill a dataset: {"dataset", "columns"?, "filter"?}; streams progress"#,
             Self::Refresh => r#"list a dataset's objects again: {"dataset"}"#,
             Self::Evict => r#"drop a dataset's chunks from memory and disk: {"dataset"}"#,
+            Self::Map => r#"where the columns of a ticket lie on this machine: {"ticket"}"#,
             Self::Stats => "the node's figures: {}",
             Self::CancelFlightInfo => "end the query of a FlightInfo; scans end with their streams",
             Self::RenewFlightEndpoint => "an endpoint whose ticket is good for longer",

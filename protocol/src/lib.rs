@@ -12,6 +12,7 @@
 mod action;
 mod command;
 mod int96;
+mod map;
 mod metadata;
 mod sql;
 mod stats;
@@ -25,6 +26,7 @@ pub use action::{
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use int96::{INT96_KEY, Int96Path, int96_text};
+pub use map::{MapReply, MapRequest, MappedFile, MappedRowGroup};
 pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};

@@ -55,6 +55,9 @@ pub struct DiskStats {
     pub writes_skipped: u64,
     /// Chunks not written because the files that are there are read more often.
     pub writes_rejected: u64,
+    /// Files handed out to be mapped by clients on the same machine; absent in older answers.
+    #[serde(default)]
+    pub leases: u64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Bytes that may be on disk.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BatchMetadata, Int96Path, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest,
-    SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit, int96_text, testing,
+    BatchMetadata, Int96Path, MapReply, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery,
+    SqlRequest, SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit, int96_text, testing,
 };
 
 /// Each line is what we write for what we read from it.
@@ -29,6 +29,7 @@ fn golden_vectors_are_what_we_write() {
     golden::<SplitMetadata>("split.json");
     golden::<BatchMetadata>("batch.json");
     golden::<Vec<Int96Path>>("int96.json");
+    golden::<MapReply>("map.jsonl");
 }
 
 #[test]

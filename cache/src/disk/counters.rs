@@ -25,6 +25,8 @@ pub struct DiskSnapshot {
     pub writes_skipped: u64,
     /// Chunks not written because what they would displace is read more often.
     pub writes_rejected: u64,
+    /// Files handed out to be mapped by another process.
+    pub leases: u64,
     /// Bytes of all files, each rounded up to a block of 4096.
     pub bytes: u64,
     /// Most bytes the folder may hold.
@@ -42,6 +44,7 @@ pub(super) struct Counters {
     pub(super) write_errors: AtomicU64,
     pub(super) writes_skipped: AtomicU64,
     pub(super) writes_rejected: AtomicU64,
+    pub(super) leases: AtomicU64,
 }
 
 impl Counters {
@@ -57,6 +60,7 @@ impl Counters {
             write_errors: read(&self.write_errors),
             writes_skipped: read(&self.writes_skipped),
             writes_rejected: read(&self.writes_rejected),
+            leases: read(&self.leases),
             bytes,
             capacity,
         }

@@ -40,7 +40,8 @@ pub(super) struct Layout {
     pub(super) key: Range<usize>,
     /// The payload, which ends the file.
     pub(super) payload: Range<usize>,
-    checksum: u128,
+    /// What `verify` compares.
+    pub(super) checksum: u128,
 }
 
 impl Layout {

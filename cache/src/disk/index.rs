@@ -135,6 +135,18 @@ impl Index {
         gone
     }
 
+    /// Calls `unlink` if the file has no place, which it cannot get meanwhile; whether it is settled:
+    /// a file that is being written is not.
+    pub(super) fn settled_without(&self, digest: u128, unlink: impl FnOnce()) -> bool {
+        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = self.slots.get(&digest) else {
+            unlink();
+            return true;
+        };
+        // Whoever took the place has renamed a file of its own over the old one.
+        slot.ready.load(Ordering::SeqCst)
+    }
+
     fn tick(&self) -> u64 {
         self.uses.fetch_add(1, Ordering::Relaxed)
     }

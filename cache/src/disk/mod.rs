@@ -15,12 +15,16 @@
 //! read-only, the folder is locked, and nobody but the store has any business in it. Every read
 //! verifies the checksum and the key. Nothing that goes wrong here fails a read: it is a miss,
 //! and a counter says so.
+//!
+//! A file may be leased to another process on the machine, which maps it as we do: it is verified
+//! first, and for some seconds it keeps its name even if it loses its place, so that it can be opened.
 
 mod counters;
 mod folder;
 mod format;
 mod full;
 mod index;
+mod lease;
 mod lock;
 mod payload;
 mod store;
@@ -29,6 +33,7 @@ pub mod testing;
 mod tier;
 
 pub use counters::DiskSnapshot;
+pub use lease::{Leased, LeasedFile};
 pub use store::{DiskSettings, DiskStore};
 pub use tier::DiskTier;
 

@@ -20,12 +20,17 @@ use super::{
     format::{self, Layout},
     full::{Full, is_full},
     index::{BLOCK_BYTES, Index, Place},
+    lease::{LEASE_TIME, Leased, LeasedFile, Leases},
     payload,
 };
 use crate::{Chunk, ChunkKey, Error, ObjectId, Result};
 
 /// Files written at a time; more would only make the disk seek.
 const WRITERS: usize = 4;
+
+/// Most bytes of files that have lost their place and stay for their lease, beside a 16th of the
+/// capacity.
+const MAX_KEPT_BYTES: u64 = 64 << 20;
 
 /// Longest silence between two warnings about writes that fail.
 const WARN_EVERY: Duration = Duration::from_mins(1);
@@ -56,6 +61,7 @@ struct Inner {
     pending: Arc<Semaphore>,
     pending_blocks: u32,
     writers: Semaphore,
+    leases: Arc<Leases>,
     full: Full,
     warned: Mutex<Option<Instant>>,
 }
@@ -114,6 +120,39 @@ impl DiskStore {
         evicted.await.unwrap_or(0)
     }
 
+    /// Hands out the files of `keys`, in order, for other processes to map: each is verified, and
+    /// stays for some seconds after it was last handed out. Damaged ones are counted and removed.
+    pub async fn lease(&self, keys: Vec<ChunkKey>) -> Leased {
+        let inner = Arc::clone(&self.0);
+        let leased = blocking(move || inner.lease(&keys, Instant::now())).await;
+        if self.0.leases.must_sweep() {
+            let inner = Arc::downgrade(&self.0);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(LEASE_TIME).await;
+                    let Some(inner) = inner.upgrade() else { return };
+                    let swept = blocking(move || inner.end_leases(Instant::now())).await;
+                    if !swept.unwrap_or(false) {
+                        return;
+                    }
+                }
+            });
+        }
+        leased.unwrap_or(Leased::Absent)
+    }
+
+    /// As [`lease`](Self::lease), at `now`.
+    #[cfg(test)]
+    pub(super) fn lease_at(&self, keys: &[ChunkKey], now: Instant) -> Leased {
+        self.0.lease(keys, now)
+    }
+
+    /// Ends the leases whose time is over at `now`.
+    #[cfg(test)]
+    pub(super) fn end_leases(&self, now: Instant) -> bool {
+        self.0.end_leases(now)
+    }
+
     /// Reads `keys` in order; what is not there, or not whole, is `None`.
     pub(super) async fn read(&self, keys: Vec<ChunkKey>) -> Vec<Option<Chunk>> {
         let inner = Arc::clone(&self.0);
@@ -168,12 +207,19 @@ impl Inner {
         let counters = Arc::<Counters>::default();
         let pending_bytes = settings.pending_bytes.min(settings.capacity_bytes / 4);
         let pending_blocks = u32::try_from(pending_bytes / BLOCK_BYTES).unwrap_or(u32::MAX);
-        let kept_free = u64::from(pending_blocks) * BLOCK_BYTES;
+        let leased_bytes = (settings.capacity_bytes / 16).min(MAX_KEPT_BYTES);
+        let leased_blocks = u32::try_from(leased_bytes / BLOCK_BYTES).unwrap_or(u32::MAX);
+        let leases = Arc::new(Leases::new(leased_blocks));
+        let kept_free = (u64::from(pending_blocks) + u64::from(leased_blocks)) * BLOCK_BYTES;
         let index = {
             let (folder, counters) = (Arc::clone(&folder), Arc::clone(&counters));
+            let leases = Arc::clone(&leases);
             Index::new(settings.capacity_bytes - kept_free, move |digest, for_room| {
                 if for_room {
                     count(&counters.evictions);
+                    if leases.keep(digest) {
+                        return;
+                    }
                 }
                 if let Err(error) = folder.unlink(digest) {
                     tracing::debug!(folder = %folder.root().display(), %error, "cannot unlink");
@@ -189,6 +235,7 @@ impl Inner {
             pending: Arc::new(Semaphore::new(pending_blocks as usize)),
             pending_blocks,
             writers: Semaphore::new(WRITERS),
+            leases,
             full: Full::default(),
             warned: Mutex::default(),
         })
@@ -226,14 +273,61 @@ impl Inner {
     }
 
     fn decode(&self, key: &ChunkKey, digest: u128, file: &Bytes) -> Option<Chunk> {
-        decode(key, file)
-            .inspect_err(|error| {
-                count(&self.counters.corrupt);
-                self.index.remove(digest);
-                let path = self.folder.path(digest);
-                tracing::debug!(path = %path.display(), %error, "removed a bad cache file");
-            })
-            .ok()
+        decode(key, file).inspect_err(|error| self.discard(digest, error)).ok()
+    }
+
+    fn discard(&self, digest: u128, error: &Error) {
+        count(&self.counters.corrupt);
+        self.index.remove(digest);
+        let path = self.folder.path(digest);
+        tracing::debug!(path = %path.display(), %error, "removed a bad cache file");
+    }
+
+    fn lease(&self, keys: &[ChunkKey], now: Instant) -> Leased {
+        let mut files = Vec::with_capacity(keys.len());
+        for key in keys {
+            let digest = key.digest();
+            let known = self.index.is_ready(digest).then(|| self.leases.prolong(digest, now));
+            let (bytes, checksum) = match known {
+                None => return Leased::Absent,
+                Some(Some(verified)) => verified,
+                Some(None) => {
+                    let Some((bytes, checksum)) = self.verify(key, digest) else {
+                        return Leased::Absent;
+                    };
+                    if !self.leases.add(digest, bytes, checksum, now) {
+                        return Leased::Full;
+                    }
+                    (bytes, checksum)
+                }
+            };
+            // One that lost its place before its lease began is gone.
+            let path = std::path::absolute(self.folder.path(digest)).ok();
+            let Some(path) = path.filter(|_| self.index.contains(digest)) else {
+                return Leased::Absent;
+            };
+            files.push(LeasedFile { path, bytes, checksum });
+        }
+        self.counters.leases.fetch_add(files.len() as u64, Ordering::Relaxed);
+        Leased::Files(files)
+    }
+
+    /// Length and checksum of the file of `key`, if it is whole.
+    fn verify(&self, key: &ChunkKey, digest: u128) -> Option<(u64, u128)> {
+        let file = self.open_chunk(digest)?;
+        let layout = verify(key, &file).inspect_err(|error| self.discard(digest, error)).ok()?;
+        Some((file.len() as u64, layout.checksum))
+    }
+
+    /// Ends the leases whose time is over; whether some are left.
+    fn end_leases(&self, now: Instant) -> bool {
+        for (digest, room) in self.leases.ended(now) {
+            let unlink = || drop(self.folder.unlink(digest));
+            if !self.index.settled_without(digest, unlink) {
+                self.leases.keep_on(digest, room, now);
+            }
+        }
+        self.leases.any_left()
     }
 
     /// Writes a chunk in the room that `permit` gives, which it may extend.
@@ -318,11 +412,17 @@ impl Inner {
 
 /// The chunk in `file`, verified.
 fn decode(key: &ChunkKey, file: &Bytes) -> Result<Chunk> {
+    let layout = verify(key, file)?;
+    payload::decode(layout.kind, file.slice(layout.payload))
+}
+
+/// Where things are in `file`, once it is whole and that of `key`.
+fn verify(key: &ChunkKey, file: &Bytes) -> Result<Layout> {
     let layout = Layout::parse(file)?;
     if layout.verify(file)? != key.encode() {
         return Err(Error::data("cache file holds another chunk"));
     }
-    payload::decode(layout.kind, file.slice(layout.payload))
+    Ok(layout)
 }
 
 /// Bytes that a file of a chunk of `bytes` will take, head and framing included: a guess that is

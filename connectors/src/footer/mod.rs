@@ -73,6 +73,12 @@ impl Footer {
         groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
+    /// Whether anything in top-level column `column` is INT96.
+    pub fn holds_int96(&self, column: usize) -> bool {
+        let leaves = self.leaves.get(column).cloned().unwrap_or_default();
+        self.int96.iter().any(|known| leaves.contains(&known.leaf))
+    }
+
     /// The leaf in `metadata` that top-level column `column` is, unless it is nested.
     pub fn leaf(&self, column: usize) -> Option<usize> {
         self.leaves.get(column).filter(|leaves| leaves.len() == 1).map(|leaves| leaves.start)

@@ -1,4 +1,4 @@
-//! `DoAction`: warm, refresh, evict, stats.
+//! `DoAction`: warm, refresh, evict, map, stats.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{BoxStream, info, sql};
+use super::{BoxStream, info, map, sql};
 use crate::{auth::Caller, metrics::StatsSource, node::Node, status::status};
 
 /// `CancelResult` of Flight SQL, an enumeration that arrow-flight keeps to itself.
@@ -67,6 +67,8 @@ pub(super) async fn act(
             let request: DatasetRequest = kind.body(&action.body)?;
             answer(&node.evict(node.datasets.get(&acting, &request.dataset)?).await)
         }
+        // To read, and so no more than a ticket's `DoGet`, is what it takes.
+        Action::Map => answer(&map::map(&node, caller, &kind.body(&action.body)?).await?),
         Action::Stats => {
             let Nothing {} = kind.body(&action.body)?;
             acting.decide_watch()?;

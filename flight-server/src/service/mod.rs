@@ -9,6 +9,7 @@ mod body;
 mod encode;
 mod info;
 mod layer;
+mod map;
 mod read;
 mod sql;
 mod stream;

@@ -147,7 +147,11 @@ impl Admitted {
 /// The table that `ticket` reads. Where its snapshot is no longer known, which one of another node
 /// or a restart makes so, or an object of it that the split does not need is gone, a split is read
 /// at the current snapshot if that has the same schema.
-async fn table(node: &Arc<Node>, caller: &Caller, ticket: &Ticket) -> Result<Arc<DatasetTable>> {
+pub(super) async fn table(
+    node: &Arc<Node>,
+    caller: &Caller,
+    ticket: &Ticket,
+) -> Result<Arc<DatasetTable>> {
     let planned = async {
         let snapshot = node.datasets.resolve(caller, &ticket.command).await?;
         let planning = Arc::clone(node);

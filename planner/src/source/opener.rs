@@ -264,7 +264,7 @@ pub(crate) fn columns_of(expressions: impl Iterator<Item = Arc<dyn PhysicalExpr>
     columns.into_iter().collect()
 }
 
-fn rows_of(footer: &Footer, row_group: u32) -> u64 {
+pub(crate) fn rows_of(footer: &Footer, row_group: u32) -> u64 {
     footer
         .metadata
         .row_groups()
@@ -272,7 +272,7 @@ fn rows_of(footer: &Footer, row_group: u32) -> u64 {
         .map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
 }
 
-fn with_first_rows(footer: &Footer, kept: &[u32]) -> Vec<(u32, u64)> {
+pub(crate) fn with_first_rows(footer: &Footer, kept: &[u32]) -> Vec<(u32, u64)> {
     let mut first_row = 0;
     let mut groups = Vec::with_capacity(kept.len());
     let mut kept = kept.iter().copied().peekable();

@@ -2,6 +2,7 @@
 
 mod damage;
 mod folder;
+mod lease;
 mod properties;
 mod round_trip;
 mod tier;

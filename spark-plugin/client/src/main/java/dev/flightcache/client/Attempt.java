@@ -1,133 +1,30 @@
 package dev.flightcache.client;
 
-import org.apache.arrow.flight.impl.Flight.Ticket;
+/** One way to read a ticket at one node, until it ends or fails: its stream, or files of the node. */
+interface Attempt {
+  Node node();
 
-/** The stream of a ticket from one node, until it ends or fails. */
-final class Attempt {
-  private final Node node;
-  private final Node.Connection connection;
-  private final TicketCall call;
-  private final ClientOptions options;
-  private final BatchReader reader = new BatchReader();
-  private boolean answered;
+  /** Whether its rows lie in files of the node, and not in what it sent. */
+  boolean mapped();
 
-  /** Whether the breaker knows how it went. */
-  private boolean told;
-
-  private boolean closed;
-  private final boolean oneObject;
-  private long end;
-  private long bytes;
-  private long waitNanos;
-
-  private Attempt(
-      Node node, Node.Connection connection, TicketCall call, ClientOptions options, boolean one) {
-    this.node = node;
-    this.connection = connection;
-    this.call = call;
-    this.options = options;
-    this.oneObject = one;
-  }
-
-  /** Calls {@code node}, whose breaker let the caller through. */
-  static Attempt start(
-      Node node, TicketCall.Method method, Ticket ticket, ClientOptions options, boolean oneObject)
-      throws FlightcacheException {
-    Node.Connection connection = node.take();
-    TicketCall call = TicketCall.start(connection.channel(), method, ticket, node.address());
-    return new Attempt(node, connection, call, options, oneObject);
-  }
-
-  Node node() {
-    return node;
-  }
-
-  /** To cancel from another thread. */
-  TicketCall call() {
-    return call;
-  }
-
-  /** Whether it gave a batch. */
-  boolean answered() {
-    return answered;
-  }
+  /** Whether it gave a batch, or ended without one. */
+  boolean answered();
 
   /** The next batch, which is the caller's to free; null at the end. */
-  MemoryBatch next() throws FlightcacheException, InterruptedException {
-    try {
-      return receive();
-    } catch (FlightcacheException error) {
-      told = true;
-      node.breaker().ended(error);
-      throw error;
-    }
-  }
+  MemoryBatch next() throws FlightcacheException, InterruptedException;
 
-  private MemoryBatch receive() throws FlightcacheException, InterruptedException {
-    long limit = (answered ? options.idleTimeout() : options.firstByteTimeout()).toNanos();
-    long started = System.nanoTime();
-    while (true) {
-      long before = System.nanoTime();
-      Message message = call.next(Math.max(0, limit - (before - started)));
-      waitNanos += System.nanoTime() - before;
-      if (message == null) {
-        arrived();
-        return null;
-      }
-      bytes += message.bytes();
-      MemoryBatch batch = reader.read(message);
-      if (batch != null) {
-        arrived();
-        return inOrder(batch);
-      }
-    }
-  }
+  /** The columns; null before they are known. */
+  String columns();
 
-  private void arrived() {
-    if (!answered) {
-      answered = true;
-      told = true;
-      node.breaker().answered();
-    }
-  }
+  /** Bytes of the bodies of messages so far. */
+  long bytes();
 
-  /** Rows come in the order of the file, or nobody could go on behind one of them. */
-  private MemoryBatch inOrder(MemoryBatch batch) throws FlightcacheException {
-    BatchPosition place = batch.position();
-    if (place != null && oneObject) {
-      if (place.firstRow() < end) {
-        batch.free();
-        String where = node.address() + " sent row " + place.firstRow() + " behind row " + end;
-        throw new FlightcacheException(ErrorKind.INTERNAL, where);
-      }
-      end = place.end();
-    }
-    return batch;
-  }
+  /** Nanoseconds spent waiting for messages so far. */
+  long waitNanos();
 
-  /** The columns; null before the first message. */
-  String columns() {
-    return reader.fields() == null ? null : reader.fields().toString();
-  }
+  /** Ends it, from any thread; whoever waits for a batch gets an error. */
+  void cancel();
 
-  long bytes() {
-    return bytes;
-  }
-
-  long waitNanos() {
-    return waitNanos;
-  }
-
-  /** Ends the call and frees what it holds but for batches that it gave; idempotent. */
-  void close() {
-    if (!closed) {
-      closed = true;
-      if (!told) {
-        node.breaker().left();
-      }
-      call.close();
-      reader.close();
-      node.giveBack(connection);
-    }
-  }
+  /** Ends it and frees what it holds but for batches that it gave; idempotent. */
+  void close();
 }

@@ -7,6 +7,9 @@ public interface Batch {
 
   int columns();
 
+  /** Whether its rows lie in files of a node on this machine, and were not sent. */
+  boolean mapped();
+
   Column column(int index);
 
   /** Ordinal of the row group that it covers rows of; -1 if the server did not say. */

@@ -20,6 +20,9 @@ public interface BatchStream extends AutoCloseable {
   /** Bytes received so far, message bodies alone. */
   long bytes();
 
+  /** Bytes given so far that lie in files of a node on this machine, and were not sent. */
+  long mappedBytes();
+
   /** Nanoseconds spent waiting for messages so far. */
   long waitNanos();
 

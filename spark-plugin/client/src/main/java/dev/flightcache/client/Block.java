@@ -12,6 +12,9 @@ final class Block {
   private final int bytes;
   private final AtomicBoolean freed = new AtomicBoolean();
 
+  /**
+   * @param memory what it is given back to; null if it is not freed
+   */
   Block(Memory memory, ByteBuf buffer, int bytes) {
     this.memory = memory;
     this.buffer = buffer;
@@ -20,6 +23,14 @@ final class Block {
 
   int bytes() {
     return bytes;
+  }
+
+  /**
+   * Memory of a mapped file, which lives as long as anything refers to it; it is no part of the
+   * bounded memory, and there is nothing to free.
+   */
+  static Block mapped(ByteBuf part) {
+    return new Block(null, part, part.capacity());
   }
 
   /** Where it is to be filled. */
@@ -33,12 +44,13 @@ final class Block {
 
   /** Some of it, to read and write; out of bounds it throws. */
   ByteBuffer view(int at, int length) {
-    return buffer.nioBuffer(at, length).order(ByteOrder.LITTLE_ENDIAN);
+    // Not every buffer of Netty's begins at the place that it is asked for.
+    return buffer.nioBuffer(at, length).slice().order(ByteOrder.LITTLE_ENDIAN);
   }
 
   /** Idempotent. */
   void free() {
-    if (freed.compareAndSet(false, true)) {
+    if (memory != null && freed.compareAndSet(false, true)) {
       buffer.release();
       memory.gaveBack(bytes);
     }

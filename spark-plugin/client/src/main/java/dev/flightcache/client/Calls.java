@@ -41,6 +41,10 @@ final class Calls {
         : failure;
   }
 
+  Node at(NodeAddress address) throws FlightcacheException {
+    return nodes.at(address);
+  }
+
   /** The node, if its breaker lets the caller through. */
   Node entered(NodeAddress address) throws FlightcacheException {
     Node node = nodes.at(address);

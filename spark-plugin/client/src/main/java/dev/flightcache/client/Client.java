@@ -46,6 +46,9 @@ public interface Client extends AutoCloseable {
   /** Bytes of buffers that streams hold at this moment. */
   long allocatedBytes();
 
+  /** Splits so far that were to be mapped from files of a node on this machine and were streamed. */
+  long unmappedSplits();
+
   /** Cancels all streams and closes all connections. */
   @Override
   void close();

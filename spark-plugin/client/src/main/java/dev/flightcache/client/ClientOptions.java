@@ -18,6 +18,7 @@ public final class ClientOptions implements Serializable {
   private final Duration firstByteTimeout;
   private final Duration idleTimeout;
   private final long memory;
+  private final boolean local;
 
   private ClientOptions(Builder builder) {
     this.urls = builder.urls.toArray(new String[0]);
@@ -29,6 +30,7 @@ public final class ClientOptions implements Serializable {
     this.firstByteTimeout = builder.firstByteTimeout;
     this.idleTimeout = builder.idleTimeout;
     this.memory = builder.memory;
+    this.local = builder.local;
   }
 
   /** Options for the nodes at {@code urls}: {@code grpc://HOST:PORT}, {@code grpc+tls://...}. */
@@ -78,6 +80,11 @@ public final class ClientOptions implements Serializable {
     return memory;
   }
 
+  /** Whether columns are mapped from files of nodes on this machine. */
+  boolean local() {
+    return local;
+  }
+
   /** Equal options reach the same nodes as the same principal, so one client serves both. */
   @Override
   public boolean equals(Object other) {
@@ -93,12 +100,13 @@ public final class ClientOptions implements Serializable {
         && connectTimeout.equals(that.connectTimeout)
         && firstByteTimeout.equals(that.firstByteTimeout)
         && idleTimeout.equals(that.idleTimeout)
-        && memory == that.memory;
+        && memory == that.memory
+        && local == that.local;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(urls(), token, memory);
+    return Objects.hash(urls(), token, memory, local);
   }
 
   @Override
@@ -117,6 +125,7 @@ public final class ClientOptions implements Serializable {
     private Duration firstByteTimeout = Duration.ofSeconds(30);
     private Duration idleTimeout = Duration.ofSeconds(30);
     private long memory = 512L << 20;
+    private boolean local;
 
     private Builder(List<String> urls) {
       this.urls = List.copyOf(urls);
@@ -159,6 +168,12 @@ public final class ClientOptions implements Serializable {
     /** Bytes that all streams of the client may hold together. */
     public Builder memory(long bytes) {
       this.memory = bytes;
+      return this;
+    }
+
+    /** Whether to map columns from files of nodes on this machine. */
+    public Builder local(boolean value) {
+      this.local = value;
       return this;
     }
 

@@ -11,6 +11,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
 import org.apache.arrow.flight.impl.Flight.ActionType;
 import org.apache.arrow.flight.impl.Flight.Criteria;
 import org.apache.arrow.flight.impl.Flight.Empty;
@@ -24,6 +25,7 @@ final class FlightClients implements Client {
   private final Calls calls;
   private final Memory memory;
   private final TicketCall.Method method;
+  private final LongAdder unmapped = new LongAdder();
   private final Set<SplitStream> streams = ConcurrentHashMap.newKeySet();
 
   FlightClients(ClientOptions options) {
@@ -92,7 +94,8 @@ final class FlightClients implements Client {
       throw new FlightcacheException(
           ErrorKind.INVALID, "rows of a filtered split cannot be skipped");
     }
-    Reading reading = new Reading(calls, method, options, split);
+    Mapping mapping = options.local() ? new Mapping(calls, unmapped) : null;
+    Reading reading = new Reading(calls, method, options, mapping, split);
     SplitStream[] self = new SplitStream[1];
     self[0] =
         new SplitStream(
@@ -144,6 +147,11 @@ final class FlightClients implements Client {
   @Override
   public long allocatedBytes() {
     return memory.used();
+  }
+
+  @Override
+  public long unmappedSplits() {
+    return unmapped.sum();
   }
 
   @Override

@@ -8,6 +8,7 @@ final class MemoryBatch implements Batch {
   private final int rows;
   private final MemoryColumn[] columns;
   private final BatchPosition position;
+  private final boolean mapped;
   private final List<Runnable> held;
 
   /**
@@ -15,9 +16,24 @@ final class MemoryBatch implements Batch {
    * @param held what frees its memory
    */
   MemoryBatch(int rows, MemoryColumn[] columns, BatchPosition position, List<Runnable> held) {
+    this(rows, columns, position, held, false);
+  }
+
+  /** A batch in files, which nobody frees. */
+  static MemoryBatch mapped(int rows, MemoryColumn[] columns, BatchPosition position) {
+    return new MemoryBatch(rows, columns, position, List.of(), true);
+  }
+
+  private MemoryBatch(
+      int rows,
+      MemoryColumn[] columns,
+      BatchPosition position,
+      List<Runnable> held,
+      boolean mapped) {
     this.rows = rows;
     this.columns = columns;
     this.position = position;
+    this.mapped = mapped;
     this.held = held;
   }
 
@@ -44,7 +60,7 @@ final class MemoryBatch implements Batch {
     List<Runnable> both = new ArrayList<>(held);
     bits.blocks().forEach(block -> both.add(block::free));
     BatchPosition rest = position == null ? null : position.from(dropped);
-    return new MemoryBatch(rows - dropped, sliced, rest, both);
+    return new MemoryBatch(rows - dropped, sliced, rest, both, mapped);
   }
 
   /** Null if the node does not say. */
@@ -62,12 +78,17 @@ final class MemoryBatch implements Batch {
   }
 
   @Override
+  public boolean mapped() {
+    return mapped;
+  }
+
+  @Override
   public int columns() {
     return columns.length;
   }
 
   @Override
-  public Column column(int index) {
+  public MemoryColumn column(int index) {
     return columns[index];
   }
 

@@ -33,6 +33,7 @@ final class Node {
   private final ClientOptions options;
   private final SslContext tls;
   private final Breaker breaker = new Breaker(System::nanoTime);
+  private final Locality locality = new Locality(System::nanoTime);
   private final List<Connection> connections = new ArrayList<>();
   private boolean closed;
 
@@ -65,6 +66,10 @@ final class Node {
 
   Breaker breaker() {
     return breaker;
+  }
+
+  Locality locality() {
+    return locality;
   }
 
   /** The connection with the fewest calls; to be given back. */

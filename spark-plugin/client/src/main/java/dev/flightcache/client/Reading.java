@@ -23,12 +23,18 @@ final class Reading implements SplitStream.Opener {
   private final Calls calls;
   private final TicketCall.Method method;
   private final ClientOptions options;
+  private final Mapping mapping;
   private Split split;
 
-  Reading(Calls calls, TicketCall.Method method, ClientOptions options, Split split) {
+  /**
+   * @param mapping null if all is to be streamed
+   */
+  Reading(
+      Calls calls, TicketCall.Method method, ClientOptions options, Mapping mapping, Split split) {
     this.calls = calls;
     this.method = method;
     this.options = options;
+    this.mapping = mapping;
     this.split = split;
   }
 
@@ -37,12 +43,16 @@ final class Reading implements SplitStream.Opener {
     if (split.expiresMs() - System.currentTimeMillis() < RENEW_MS) {
       renew(calls.entered(address));
     }
+    Attempt mapped = mapping == null ? null : mapping.open(address, split);
+    if (mapped != null) {
+      return mapped;
+    }
     Node node = calls.entered(address);
     boolean started = false;
     try {
       Ticket ticket = Ticket.newBuilder().setTicket(ByteString.copyFrom(split.ticket())).build();
       boolean oneObject = split.objects().size() == 1;
-      Attempt attempt = Attempt.start(node, method, ticket, options, oneObject);
+      Attempt attempt = StreamedAttempt.start(node, method, ticket, options, oneObject);
       started = true;
       return attempt;
     } finally {

@@ -42,6 +42,7 @@ final class SplitStream implements BatchStream {
   private boolean returned;
   private String columns;
   private long bytes;
+  private long mappedBytes;
   private long waitNanos;
 
   /** Opens the ticket at a node. */
@@ -165,12 +166,16 @@ final class SplitStream implements BatchStream {
   /** Makes room for the next location, or throws {@code error}. */
   private void recover(NodeAddress node, FlightcacheException error) throws FlightcacheException {
     boolean midstream = attempt != null && attempt.answered();
+    boolean files = attempt != null && attempt.mapped();
     leave();
     failure = isCancelled() ? wasCancelled(error) : error;
     if (!failure.elsewhere() || !position.resumable()) {
       throw failure;
     }
-    if (failure.kind() == ErrorKind.EXHAUSTED && !backedOff) {
+    if (files) {
+      // Its stream may still do: files are tried once a node.
+      left.addFirst(node);
+    } else if (failure.kind() == ErrorKind.EXHAUSTED && !backedOff) {
       backedOff = true;
       left.add(node);
       pause();
@@ -204,7 +209,8 @@ final class SplitStream implements BatchStream {
   private void leave() {
     Attempt open = attempt;
     if (open != null) {
-      bytes += open.bytes();
+      bytes += open.mapped() ? 0 : open.bytes();
+      mappedBytes += open.mapped() ? open.bytes() : 0;
       waitNanos += open.waitNanos();
       open.close();
       attempt = null;
@@ -238,7 +244,13 @@ final class SplitStream implements BatchStream {
   @Override
   public long bytes() {
     Attempt open = attempt;
-    return bytes + (open == null ? 0 : open.bytes());
+    return bytes + (open == null || open.mapped() ? 0 : open.bytes());
+  }
+
+  @Override
+  public long mappedBytes() {
+    Attempt open = attempt;
+    return mappedBytes + (open == null || !open.mapped() ? 0 : open.bytes());
   }
 
   @Override
@@ -252,7 +264,7 @@ final class SplitStream implements BatchStream {
     cancelled.countDown();
     Attempt open = attempt;
     if (open != null) {
-      open.call().close();
+      open.cancel();
     }
   }
 

@@ -141,6 +141,24 @@ class GoldenTest {
     return FieldType.nullable(type);
   }
 
+  @Test
+  void filesAreNamedAsTheServerNamesThem() throws IOException {
+    List<String> lines = Files.readAllLines(DATA.resolve("map.jsonl"));
+    MapReply reply = MapReply.parse(lines.get(0));
+    MapReply.Group group = reply.groups().get(0);
+    assertEquals(
+        List.of(3L, 180_000L, 60_000L),
+        List.of((long) group.rowGroup(), group.firstRow(), group.rows()));
+    MapReply.File file = group.files().get(0);
+    assertEquals(
+        "/var/lib/flightcache/v1/0f/0fd2c5d6a1b04c4e9f7b5a3c2d1e0f00", file.path());
+    assertEquals(480_512, file.bytes());
+    assertEquals("00112233445566778899aabbccddeeff", file.checksum());
+    assertEquals(List.of(), reply.groups().get(1).files());
+    assertEquals(List.of(), MapReply.parse(lines.get(1)).groups());
+    assertEquals(true, MapReply.parse(lines.get(2)).streamed());
+  }
+
   private static ByteString noColumns() throws IOException {
     return encoded(new Schema(List.of()));
   }

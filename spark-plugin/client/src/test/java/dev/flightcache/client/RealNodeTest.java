@@ -5,17 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -23,15 +16,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * Against the node itself, {@code FLIGHTCACHE_BIN}, which serves a table that pyarrow writes, and
- * over connections that break.
- */
+/** Against the node itself, and over connections that break. */
 @Timeout(120)
 class RealNodeTest {
   private static final Duration SOON = Duration.ofSeconds(60);
   private static final int ROWS = 300_000;
-  private static final Pattern READY = Pattern.compile("flightcache ready flight=(\\S+) .*");
 
   /** Two files; rows in order of `id`, `name` null for every seventh, `kind` as a dictionary. */
   private static final String TABLE =
@@ -50,56 +39,19 @@ class RealNodeTest {
           + "pq.write_table(t.slice(half), sys.argv[1] + '/b.parquet', row_group_size=40000)\n";
 
   @TempDir static Path folder;
-  private static Process node;
+  private static RealNode node;
   private static String url;
   private static String missing;
 
   @BeforeAll
   static void serve() throws Exception {
-    String binary = System.getenv("FLIGHTCACHE_BIN");
-    Path data = Files.createDirectory(folder.resolve("table"));
-    Path python = Path.of("../../.venv/bin/python").toAbsolutePath();
-    if (binary == null) {
-      missing = "FLIGHTCACHE_BIN names no node";
-    } else if (!Files.exists(python)) {
-      missing = "there is no .venv, so nobody writes a table to serve";
-    }
+    missing = RealNode.missing();
     if (missing != null) {
       System.err.println("SKIPPED " + RealNodeTest.class.getSimpleName() + ": " + missing);
       return;
     }
-    List<String> write = List.of(python.toString(), "-c", TABLE, data.toString(), "" + ROWS);
-    Process writer = new ProcessBuilder(write).redirectErrorStream(true).start();
-    String said = new String(writer.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertEquals(0, writer.waitFor(), said);
-    node =
-        new ProcessBuilder(
-                Path.of(binary).toAbsolutePath().toString(),
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--cache-dir",
-                folder.resolve("cache").toString(),
-                "--memory",
-                "256MiB",
-                "--dataset",
-                "table=" + data.toUri())
-            .redirectError(folder.resolve("log").toFile())
-            .start();
-    var lines = new InputStreamReader(node.getInputStream(), StandardCharsets.UTF_8);
-    Matcher ready = READY.matcher(String.valueOf(new BufferedReader(lines).readLine()));
-    assertTrue(ready.matches(), () -> read(folder.resolve("log")));
-    url = ready.group(1);
-  }
-
-  private static String read(Path path) {
-    try {
-      return Files.readString(path);
-    } catch (java.io.IOException error) {
-      return error.toString();
-    }
+    node = RealNode.start(folder, TABLE, "" + ROWS);
+    url = node.url();
   }
 
   @BeforeEach
@@ -110,8 +62,7 @@ class RealNodeTest {
   @AfterAll
   static void stop() throws Exception {
     if (node != null) {
-      node.destroy();
-      assertTrue(node.waitFor(60, TimeUnit.SECONDS));
+      node.stop();
     }
   }
 

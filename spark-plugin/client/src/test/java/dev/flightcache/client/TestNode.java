@@ -59,6 +59,8 @@ final class TestNode implements AutoCloseable {
   private final boolean tls;
   private volatile Serving serving = stream -> stream.rows(0, 1000, 100).end();
   private volatile FlightInfo info;
+  private final AtomicInteger maps = new AtomicInteger();
+  private volatile String mapping;
 
   /** What the node does with a {@code DoGet}. */
   interface Serving {
@@ -104,6 +106,17 @@ final class TestNode implements AutoCloseable {
   TestNode plans(FlightInfo answer) {
     info = answer;
     return this;
+  }
+
+  /** What it answers to where columns lie; null for a node that does not know the question. */
+  TestNode maps(String answer) {
+    mapping = answer;
+    return this;
+  }
+
+  /** How often it was asked where columns lie. */
+  int mapsAsked() {
+    return maps.get();
   }
 
   /** Streams that were asked for. */
@@ -303,6 +316,16 @@ final class TestNode implements AutoCloseable {
 
     @Override
     public void doAction(CallContext context, Action action, StreamListener<Result> listener) {
+      if (action.getType().equals("flightcache.map")) {
+        maps.incrementAndGet();
+        if (mapping == null) {
+          listener.onError(CallStatus.INVALID_ARGUMENT.toRuntimeException());
+        } else {
+          listener.onNext(new Result(mapping.getBytes(StandardCharsets.UTF_8)));
+          listener.onCompleted();
+        }
+        return;
+      }
       renewals.incrementAndGet();
       try {
         var request =

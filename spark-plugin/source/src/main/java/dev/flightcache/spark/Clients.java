@@ -63,6 +63,11 @@ public final class Clients {
     return OPEN.values().stream().mapToLong(Client::allocatedBytes).sum();
   }
 
+  /** Splits that were to be mapped and were streamed, of all clients. */
+  static long unmappedSplits() {
+    return OPEN.values().stream().mapToLong(Client::unmappedSplits).sum();
+  }
+
   /** Closes all clients; streams that are open end. */
   static void close() {
     OPEN.keySet().forEach(

@@ -2,6 +2,7 @@ package dev.flightcache.spark;
 
 import com.codahale.metrics.Gauge;
 import com.codahale.metrics.MetricRegistry;
+import dev.flightcache.client.BatchStream;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
@@ -14,6 +15,8 @@ import java.util.concurrent.atomic.LongAdder;
 public final class Metrics {
   private static final LongAdder SERVED = new LongAdder();
   private static final LongAdder DIRECT = new LongAdder();
+  private static final LongAdder MAPPED = new LongAdder();
+  private static final LongAdder MAPPED_BYTES = new LongAdder();
   private static final LongAdder BYTES = new LongAdder();
   private static final LongAdder WAIT_NANOS = new LongAdder();
   private static final Map<Cause, LongAdder> FALLBACKS = new EnumMap<>(Cause.class);
@@ -26,9 +29,16 @@ public final class Metrics {
 
   private Metrics() {}
 
-  /** Rows that came from the cache. */
-  public static void served(long rows) {
+  /**
+   * Rows that came from the cache.
+   *
+   * @param mapped whether they lay in files of a node on this machine
+   */
+  public static void served(long rows, boolean mapped) {
     SERVED.add(rows);
+    if (mapped) {
+      MAPPED.add(rows);
+    }
   }
 
   /** Rows of scans of ours that Spark's own reader gave. */
@@ -36,10 +46,11 @@ public final class Metrics {
     DIRECT.add(rows);
   }
 
-  /** Bytes of messages, and the time that tasks waited for them. */
-  public static void received(long bytes, long waitNanos) {
-    BYTES.add(bytes);
-    WAIT_NANOS.add(waitNanos);
+  /** What a stream came to: bytes of messages and of files, and the time that its task waited. */
+  public static void received(BatchStream stream) {
+    BYTES.add(stream.bytes());
+    MAPPED_BYTES.add(stream.mappedBytes());
+    WAIT_NANOS.add(stream.waitNanos());
   }
 
   /** One file, range or scan that did not come from the cache. */
@@ -50,7 +61,10 @@ public final class Metrics {
   static void register(MetricRegistry registry) {
     gauge(registry, "rows.served", SERVED::sum);
     gauge(registry, "rows.direct", DIRECT::sum);
+    gauge(registry, "rows.mapped", MAPPED::sum);
     gauge(registry, "bytes", BYTES::sum);
+    gauge(registry, "bytes.mapped", MAPPED_BYTES::sum);
+    gauge(registry, "splits.unmapped", Clients::unmappedSplits);
     gauge(registry, "wait_ms", () -> WAIT_NANOS.sum() / 1_000_000);
     gauge(registry, "allocated_bytes", Clients::allocatedBytes);
     FALLBACKS.forEach((cause, count) -> gauge(registry, "fallbacks." + cause.label(), count::sum));

@@ -128,6 +128,7 @@ public final class Settings implements Serializable {
         ClientOptions.builder(urls)
             .token(token)
             .memory(get.apply("memory").map(v -> bytes("memory", v)).orElse(DEFAULT_MEMORY_BYTES))
+            .local(flag("local", get.apply("local").orElse("false")))
             .firstByteTimeout(duration("timeout", get.apply("timeout").orElse("30s")))
             .idleTimeout(duration("timeout", get.apply("timeout").orElse("30s")));
     get.apply("tls.ca").ifPresent(path -> builder.caPem(file("tls.ca", path)));

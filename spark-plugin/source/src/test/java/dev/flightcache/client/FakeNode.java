@@ -173,6 +173,11 @@ public final class FakeNode implements Client {
   public void ping(Duration deadline) {}
 
   @Override
+  public long unmappedSplits() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
@@ -221,6 +226,11 @@ public final class FakeNode implements Client {
     @Override
     public long bytes() {
       return given * 10L;
+    }
+
+    @Override
+    public long mappedBytes() {
+      return 0;
     }
 
     @Override

@@ -52,7 +52,7 @@ final class CachedBatches implements Batches {
       }
       ColumnarBatch mapped = mapper.map(batch);
       advance(batch);
-      Metrics.served(batch.rows());
+      Metrics.served(batch.rows(), batch.mapped());
       return mapped;
     }
   }
@@ -137,7 +137,7 @@ final class CachedBatches implements Batches {
 
   private void closeStream() {
     if (stream != null) {
-      Metrics.received(stream.bytes(), stream.waitNanos());
+      Metrics.received(stream);
       stream.close();
       stream = null;
     }

@@ -80,7 +80,7 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
     columns.load(next, 0);
     batch.setNumRows(next.rows());
     rows += next.rows();
-    Metrics.served(next.rows());
+    Metrics.served(next.rows(), next.mapped());
   }
 
   @Override
@@ -107,7 +107,7 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
     if (stream != null) {
       bytes += stream.bytes();
       waitNanos += stream.waitNanos();
-      Metrics.received(stream.bytes(), stream.waitNanos());
+      Metrics.received(stream);
       stream.close();
       stream = null;
     }

@@ -34,6 +34,9 @@ public final class CachedVector extends ColumnVector {
   private final CachedVector[] children;
   private Field checked;
 
+  /** Keeps the memory that is shown: a map of a file goes when nothing refers to it. */
+  private Column shown;
+
   private int skip;
   private int length;
   private boolean allNull;
@@ -86,6 +89,7 @@ public final class CachedVector extends ColumnVector {
       return;
     }
     check(column, needed);
+    this.shown = column;
     this.length = column.length();
     boolean bitmap = column.validityAddress() != 0 && column.nullCount() > 0;
     if (length == 0 || (bitmap && column.nullCount() >= length)) {

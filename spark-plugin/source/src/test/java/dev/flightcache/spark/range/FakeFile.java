@@ -171,6 +171,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
   }
 
   @Override
+  public long unmappedSplits() {
+    return 0;
+  }
+
+  @Override
   public long allocatedBytes() {
     return 0;
   }
@@ -201,6 +206,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
 
     @Override
     public long bytes() {
+      return 0;
+    }
+
+    @Override
+    public long mappedBytes() {
       return 0;
     }
 
@@ -255,6 +265,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
     @Override
     public int rowGroup() {
       return rowGroup;
+    }
+
+    @Override
+    public boolean mapped() {
+      return false;
     }
 
     @Override

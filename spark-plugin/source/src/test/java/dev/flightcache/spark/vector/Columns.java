@@ -267,6 +267,11 @@ public final class Columns implements AutoCloseable {
       }
 
       @Override
+      public boolean mapped() {
+        return false;
+      }
+
+      @Override
       public long firstRow() {
         return 0;
       }
