@@ -5,6 +5,7 @@
 mod answers;
 mod embedded;
 mod harness;
+mod int96;
 mod late;
 mod splits;
 mod sql;
