@@ -13,7 +13,7 @@ use crate::{Error, Result};
 ///
 /// Raise it whenever the same object would be decoded to other bytes, or a file on disk would be
 /// laid out otherwise: what older versions wrote then simply misses.
-pub const ENCODING_VERSION: u16 = 1;
+pub const ENCODING_VERSION: u16 = 2;
 
 /// One version of one object in an object store.
 ///

@@ -42,7 +42,9 @@ mod testing;
 
 pub use column::ParquetOrigin;
 pub use counters::{OriginCounters, OriginCounts};
-pub use footer::{Footer, FooterOrigin, Footers, estimate_bytes, stored_bytes};
+pub use footer::{
+    Footer, FooterOrigin, Footers, Int96Leaf, estimate_bytes, has_path, stored_bytes,
+};
 pub use settings::{OriginSettings, StoreSettings};
 pub use snapshot::{Dataset, Object, Snapshot, SnapshotBook, partition::partitions};
 pub use split::{SPLIT_BYTES, SplitRange, midpoint, splits};

@@ -6,7 +6,12 @@ use arrow::{array::ArrayRef, record_batch::RecordBatch};
 use bytes::Bytes;
 use flightcache_cache::ObjectId;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use parquet::{
+    arrow::ArrowWriter,
+    data_type::{Int32Type, Int96, Int96Type},
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::parser::parse_message_type,
+};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -87,4 +92,40 @@ pub(crate) fn write(batch: &RecordBatch, properties: WriterProperties) -> Bytes 
     }
     writer.close().unwrap();
     bytes.into()
+}
+
+/// A file of `ts`, all INT96, and `events`, lists of structs of an INT96 `at` and a number: what Spark
+/// writes. Each row is a day and nanoseconds in it, or null, and stands in both.
+pub(crate) fn int96(rows: &[Option<(i32, i64)>]) -> Bytes {
+    let schema = parse_message_type(
+        "message spark_schema { optional int96 ts; optional group events (LIST) {
+            repeated group list { optional group element { optional int96 at; required int32 n; } } } }",
+    );
+    let properties = Arc::new(WriterProperties::builder().build());
+    let schema = Arc::new(schema.unwrap());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let values = rows.iter().flatten().map(|(day, nanos)| {
+        let nanos = nanos.cast_unsigned();
+        let mut value = Int96::new();
+        value.set_data(nanos as u32, (nanos >> 32) as u32, day.cast_unsigned());
+        value
+    });
+    let values: Vec<Int96> = values.collect();
+    for depth in [1, 4] {
+        let levels: Vec<i16> = rows.iter().map(|row| depth - i16::from(row.is_none())).collect();
+        let starts = vec![0; rows.len()];
+        let mut column = group.next_column().unwrap().unwrap();
+        let typed = column.typed::<Int96Type>();
+        typed
+            .write_batch(&values, Some(&levels), (depth > 1).then_some(starts.as_slice()))
+            .unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    let (numbers, levels, starts) = (vec![7; rows.len()], vec![3; rows.len()], vec![0; rows.len()]);
+    column.typed::<Int32Type>().write_batch(&numbers, Some(&levels), Some(&starts)).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.into_inner().unwrap().into()
 }

@@ -16,7 +16,7 @@ def fill(folder: Path, amount: int) -> None:
     for at in range(amount):
         name = f"{at * SPREAD % (1 << 128):032x}"
         assert NAME.fullmatch(name)
-        parent = folder / "v1" / name[:2]
+        parent = folder / "v2" / name[:2]
         parent.mkdir(parents=True, exist_ok=True)
         (parent / name).write_bytes(b"0")
 

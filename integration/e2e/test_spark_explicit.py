@@ -20,6 +20,7 @@ READS = {
     "types": ("types", ["*"], "true"),
     "nan": ("types", ["id", "f64"], "f64 > 1e300"),
     "nested": ("types", ["id", "st.y.z", "get(arr, 0)"], "st.x > 100"),
+    "int96": ("int96", ["*"], "ts < '1970-01-01' OR id % 2 = 0"),
     "decimals": ("decimals", ["*"], "p38 IS NOT NULL"),
     "partitions": ("partitioned", ["id", "year", "region"], "year = 2024"),
     "merged": ("evolved", ["*"], "true"),

@@ -106,7 +106,7 @@ def test_a_folder_elsewhere(lab: Lab, version: str, tmp_path: Path) -> None:
     """Files that the node names and that are not here are streamed, and counted."""
     with mapping(lab, version, tmp_path) as (spark, _):
         until_mapped(lab, spark, PART)
-        (tmp_path / "cache" / "v1").rename(tmp_path / "elsewhere")
+        (tmp_path / "cache" / "v2").rename(tmp_path / "elsewhere")
         answer = PART.run(spark, lab.lake)
         assert answer.same == lab.expected(version, PART).same
         assert mapped(answer) == 0

@@ -15,7 +15,7 @@ KNOWN = {
     "the column's size (PARQUET-816)",
     "num_values_exceeds_data.parquet": "its pages claim more values than its footer",
     "case-037.parquet": "pyarrow makes an extension type of a UUID",
-    "int96_from_spark.parquet": "moments beyond 64 bits of nanoseconds, which both let overflow",
+    "int96_from_spark.parquet": "moments beyond 64 bits of nanoseconds, which pyarrow wraps around",
 }
 
 

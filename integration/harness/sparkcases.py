@@ -81,7 +81,6 @@ SPARK_TYPES = [
     read("types_small_batches", "types", conf={"parquet__columnarReaderBatchSize": "7"}),
     read("decimals", "decimals"),
     read("decimals_legacy", "decimals_legacy"),
-    read("int96", "int96", way="left"),
     read("millis", "millis", way="either"),
     read(
         "nested_pruning",
@@ -150,6 +149,40 @@ FILTERED = [
         where=FILTERS["day"],
         conf={"parquet__filterPushdown": "false"},
     ),
+]
+
+ELSEWHERE = {"session__timeZone": "America/Los_Angeles"}
+INT96 = [
+    read("int96", "int96"),
+    read("int96_elsewhere", "int96", conf=ELSEWHERE),
+    read("int96_where", "int96", where="ts BETWEEN '1969-12-31 12:00:00' AND '1999-01-01'"),
+    read("int96_where_null", "int96", where="ts_null IS NULL AND few = '2001-09-09 01:46:42'"),
+    read(
+        "int96_where_nested",
+        "int96",
+        where="st.at < TIMESTAMP '1970-01-01' AND size(arr) > 0",
+        select=["id", "st.at", "arr"],
+    ),
+    read("int96_rebased", "int96", conf={"parquet__int96RebaseModeInRead": "LEGACY"}),
+    read("int96_of_arrow", "int96_arrow", conf=ELSEWHERE),
+    # Spark compares microseconds: the file's nanoseconds are none of these values.
+    read("int96_cut_equal", "int96_arrow", where="ts = '2009-02-13 23:31:30.123456'"),
+    read("int96_us", "int96_us"),
+    # Of files that parquet-mr has not written, as if they were in the session's zone.
+    read(
+        "int96_converted",
+        "int96_arrow",
+        way="left",
+        conf=ELSEWHERE | {"parquet__int96TimestampConversion": "true"},
+    ),
+    read(
+        "int96_not_asked_for",
+        "int96_arrow",
+        select=["id"],
+        conf={"parquet__int96TimestampConversion": "true"},
+    ),
+    read("int96_mixed", "int96_mixed", way="left", schema="id bigint, ts timestamp"),
+    read("int96_as_local", "int96", way="left", schema="id bigint, ts timestamp_ntz"),
 ]
 
 ORDERS = "orderkey bigint, custkey bigint, orderstatus string, totalprice decimal(15,2), \
@@ -278,7 +311,7 @@ CUT = [
     for size in sizes
 ]
 
-QUERIES = [*TPCH, *SPARK_TYPES, *FILTERED, *FEATURES, *CUT, *TYPES]
+QUERIES = [*TPCH, *SPARK_TYPES, *INT96, *FILTERED, *FEATURES, *CUT, *TYPES]
 
 
 def came(answer: Answer, way: Way) -> None:

@@ -155,6 +155,62 @@ def uneven(folder: Path) -> None:
             start += rows
 
 
+def moments(*values: int | None, unit: str = "ns") -> pa.Table:
+    """Return rows of an `id` and a moment, cycling through the values."""
+    rows = [values[i % len(values)] for i in range(600)]
+    return pa.table({"id": range(600), "ts": pa.array(rows, pa.timestamp(unit))})
+
+
+def int96(folder: Path, table: pa.Table, name: str = "0", **options: Any) -> None:
+    """Write a file with INT96 as Arrow does, which counts back from midnight before 1970."""
+    path = folder / f"{name}.parquet"
+    pq.write_table(table, path, row_group_size=200, use_deprecated_int96_timestamps=True, **options)
+
+
+SINCE_1970 = (0, 1, 999, 1_000, 1_234_567_890_123_456_789, None, 2**63 - 1)
+BEFORE_1970 = (-1_000, -86_400_000_000_000, -1_234_567_890_123_456_000, None, 5)
+# Microseconds.
+YEAR_9999 = 253_402_300_799_999_999
+YEAR_2020 = 1_577_923_200_000_001
+
+
+def int96_arrow(folder: Path) -> None:
+    """Nanoseconds, before 1970 whole microseconds: in dictionaries and plain, and nested."""
+    table = moments(*SINCE_1970, *BEFORE_1970)
+    nested = pa.StructArray.from_arrays([table["ts"].combine_chunks()], ["at"])
+    ends = pa.array(range(601), pa.int32())
+    table = table.append_column("st", nested)
+    table = table.append_column("arr", pa.ListArray.from_arrays(ends, table["ts"].combine_chunks()))
+    int96(folder, table, "0")
+    int96(folder, table, "1", use_dictionary=False, data_page_size=500)
+
+
+def int96_cut(folder: Path) -> None:
+    """Parts of microseconds before 1970, which Spark cuts in its own way."""
+    int96(folder, moments(*SINCE_1970), "0")
+    int96(folder, moments(-1, -999, -1_001, -86_400_000_000_001), "1")
+
+
+def int96_far(folder: Path) -> None:
+    """Two good files, and one between them with a moment that nanoseconds cannot say."""
+    good = moments(*SINCE_1970[:-1])
+    far = moments(YEAR_9999, None, YEAR_2020, unit="us")
+    for name, table in (("0", good), ("1", far), ("2", good)):
+        # Without Arrow's own schema, by which nodes would read microseconds.
+        int96(folder, table, name, store_schema=False)
+
+
+def int96_us(folder: Path) -> None:
+    """The same moment where Arrow's schema says microseconds."""
+    int96(folder, moments(YEAR_9999, None, -1, 7, unit="us"))
+
+
+def int96_mixed(folder: Path) -> None:
+    """A column that is INT96 in one file and INT64 in another."""
+    int96(folder, moments(*SINCE_1970), "0")
+    pq.write_table(moments(5, 6, None, unit="us"), folder / "1.parquet")
+
+
 def typed(name: str) -> Callable[[Path], None]:
     """Return a writer of one of the cases that every reader must get right."""
     case = next(case for case in CASES if case.name == name)
@@ -175,18 +231,39 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "empties": empties,
     "large": large_strings,
     "uneven": uneven,
+    "int96_arrow": int96_arrow,
+    "int96_cut": int96_cut,
+    "int96_far": int96_far,
+    "int96_us": int96_us,
+    "int96_mixed": int96_mixed,
     **{f"type_{name}": typed(name) for name in TYPED},
 }
 INT96 = {"spark.sql.parquet.outputTimestampType": "INT96"}
 MILLIS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MILLIS"}
 MICROS = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 LEGACY = {"spark.sql.parquet.writeLegacyFormat": "true"}
+OLD = "spark.sql.parquet.int96RebaseModeInWrite"
 SPARK_WRITES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("write_types", {"folder": "types", "rows": 2000}, MICROS),
     ("write_types", {"folder": "types_legacy", "rows": 500}, MICROS | LEGACY),
     ("write_decimals", {"folder": "decimals", "rows": 1000}, {}),
     ("write_decimals", {"folder": "decimals_legacy", "rows": 300}, LEGACY),
-    ("write_moments", {"folder": "int96", "rows": 300}, INT96),
+    # From 1901 to 2043, from 1850 to 2135, and from 1775 to 2060; half of it in each of two files.
+    (
+        "write_int96",
+        {"folder": "int96", "start_s": -2_177_452_800, "step_us": 2**52 // 1200},
+        INT96,
+    ),
+    (
+        "write_int96",
+        {"folder": "int96_old", "start_s": -3_786_825_600, "step_us": 2**53 // 1200},
+        INT96 | {OLD: "CORRECTED"},
+    ),
+    (
+        "write_int96",
+        {"folder": "int96_julian", "start_s": -6_153_580_800, "step_us": 2**53 // 1200},
+        INT96 | {OLD: "LEGACY"},
+    ),
     ("write_moments", {"folder": "millis", "rows": 300}, MILLIS),
     (
         "write_buckets",

@@ -177,6 +177,25 @@ def write_moments(spark: SparkSession, lake: str, folder: str, rows: int) -> Non
     frame.write.mode("overwrite").parquet(f"{lake}/{folder}")
 
 
+def write_int96(spark: SparkSession, lake: str, folder: str, start_s: int, step_us: int) -> None:
+    """Write moments from `start_s` on in every shape that a column may have."""
+    moment = f"timestamp_micros({start_s * 1_000_000} + id * {step_us})"
+    frame = spark.range(0, 1200, 1, 2).selectExpr(
+        "id",
+        f"{moment} AS ts",
+        f"CASE WHEN id % 7 <> 3 THEN {moment} END AS ts_null",
+        "timestamp_seconds(1000000000 + id % 5) AS few",
+        "CASE WHEN id < 0 THEN TIMESTAMP '2020-01-01' END AS none",
+        f"CASE WHEN id % 6 <> 0 THEN named_struct('at', {moment}, "
+        f"'local', cast({moment} AS timestamp_ntz), 'n', id) END AS st",
+        f"CASE id % 4 WHEN 0 THEN array() WHEN 1 THEN array({moment}, NULL) WHEN 2 THEN NULL "
+        f"ELSE array({moment}, TIMESTAMP '2001-02-03 04:05:06.789') END AS arr",
+        f"CASE id % 3 WHEN 0 THEN map() ELSE map({moment}, array(named_struct('at', {moment}))) "
+        "END AS m",
+    )
+    frame.write.mode("overwrite").parquet(f"{lake}/{folder}")
+
+
 def write_buckets(
     spark: SparkSession, lake: str, folder: str, source: str, column: str, buckets: int
 ) -> None:

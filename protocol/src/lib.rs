@@ -11,6 +11,7 @@
 
 mod action;
 mod command;
+mod int96;
 mod map;
 mod metadata;
 mod sql;
@@ -24,6 +25,7 @@ pub use action::{
     WarmRequest, WarmSummary,
 };
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
+pub use int96::{INT96_KEY, Int96Path, int96_text};
 pub use map::{MapReply, MapRequest, MappedFile, MappedRowGroup};
 pub use metadata::{
     BatchMetadata, ColumnStatistics, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject,

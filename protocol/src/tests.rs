@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    BatchMetadata, MapReply, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery, SqlRequest,
-    SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit, testing,
+    BatchMetadata, Int96Path, MapReply, ScanCommand, ScanMetadata, SplitMetadata, SqlQuery,
+    SqlRequest, SqlStatement, SqlTicket, Ticket, TicketKey, TicketSplit, int96_text, testing,
 };
 
 /// Each line is what we write for what we read from it.
@@ -28,7 +28,14 @@ fn golden_vectors_are_what_we_write() {
     golden::<ScanMetadata>("plan.json");
     golden::<SplitMetadata>("split.json");
     golden::<BatchMetadata>("batch.json");
+    golden::<Vec<Int96Path>>("int96.json");
     golden::<MapReply>("map.jsonl");
+}
+
+#[test]
+fn int96_columns_are_told_as_the_golden_vector_has_them() {
+    let told = include_str!("../testdata/int96.json");
+    assert_eq!(int96_text(&serde_json::from_str::<Vec<Int96Path>>(told).unwrap()), told);
 }
 
 fn replay(target: &str, check: fn(&[u8])) {

@@ -31,7 +31,7 @@ const MAX_MAPS: usize = 16 << 10;
 /// Nobody is to write into a file that may be mapped.
 const FILE_MODE: u32 = 0o444;
 
-/// A locked cache folder: `ROOT/LOCK`, and `ROOT/v1/ab/ab…cd` for the chunk with that digest.
+/// A locked cache folder: `ROOT/LOCK`, and `ROOT/v2/ab/ab…cd` for the chunk with that digest.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,

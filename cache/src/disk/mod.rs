@@ -5,7 +5,7 @@
 //!               │  ▲                │
 //!           hit │  └── write behind ┘   pending bytes bounded, else skipped
 //!               ▼
-//!            DiskStore: index (moka) ── DIR/v1/ab/ab…cd   one file a chunk
+//!            DiskStore: index (moka) ── DIR/v2/ab/ab…cd   one file a chunk
 //!                                       DIR/LOCK           one store a folder
 //! ```
 //!

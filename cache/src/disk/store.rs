@@ -161,6 +161,14 @@ impl DiskStore {
         read.await.unwrap_or_else(|_| vec![None; wanted])
     }
 
+    /// Writes a chunk that is not on disk, off the caller's path, if there is room for it to wait: one
+    /// for which there was none when it came stays in memory alone otherwise.
+    pub fn offer(&self, key: ChunkKey, chunk: Chunk) {
+        if key.object.is_versioned() && !self.0.index.contains(key.digest()) {
+            self.write_behind(key, chunk);
+        }
+    }
+
     /// Writes a chunk off the caller's path, if there is room for it to wait.
     pub(super) fn write_behind(&self, key: ChunkKey, chunk: Chunk) {
         let inner = Arc::clone(&self.0);

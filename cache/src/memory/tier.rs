@@ -180,6 +180,15 @@ impl<S: ChunkSource + 'static> MemoryTier<S> {
         })
     }
 
+    /// Those parts of `request` that are held, with their keys; nothing is fetched or counted.
+    pub fn held(&self, request: &FetchRequest) -> Vec<(ChunkKey, Chunk)> {
+        let held = request.keys().filter_map(|key| {
+            let chunk = self.0.cache.get(&key)?.chunk;
+            Some((key, chunk))
+        });
+        held.collect()
+    }
+
     /// Lets go of the chunks of every object that `matches`; returns their bytes.
     ///
     /// Readers keep what they hold, and a fill in flight is cached when it ends.

@@ -16,7 +16,7 @@ use arrow::{
 use flightcache_cache::{Column, Error, PIECE_ROWS, Result};
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 
-use super::{pages, pieces::Pieces};
+use super::{int96, pages, pieces::Pieces};
 use crate::footer::{Footer, estimate_bytes, parse::broken};
 
 /// A decoded column stays below this, because a cache file does.
@@ -85,7 +85,27 @@ impl Job {
         if decoded != rows {
             return Err(self.broken(&format!("has {decoded} rows of {rows}")));
         }
+        self.check_int96(pieces)?;
         Column::try_new(Arc::clone(field), arrays).map_err(|error| self.broken(&error))
+    }
+
+    /// Refuses timestamps that have wrapped around on the way into 64 bits.
+    fn check_int96(&self, pieces: &Pieces) -> Result<()> {
+        let group = self.footer.row_group(self.row_group)?;
+        let leaves = self.footer.leaves.get(self.column as usize).cloned().unwrap_or_default();
+        for leaf in self.footer.int96.iter().filter(|known| leaves.contains(&known.leaf)) {
+            let Some(chunk) = group.columns().get(leaf.leaf) else { continue };
+            let fit = int96::fit(chunk, pieces, leaf.unit).map_err(|error| self.broken(&error))?;
+            if !fit {
+                let (object, path) = (&self.footer.object, chunk.column_path().string());
+                let (ordinal, range) = (self.row_group, int96::range(leaf.unit));
+                return Err(Error::data(format!(
+                    "object {object}: row group {ordinal} column {path} has INT96 timestamps outside \
+                     of {range}: leave the column out, or rewrite it as INT64"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses pages that do not keep to what the footer says, by which the fill was bounded.

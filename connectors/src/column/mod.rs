@@ -1,6 +1,7 @@
 //! Decoded columns: which bytes they need, how those are read, what they decode to.
 
 mod decode;
+mod int96;
 mod origin;
 mod pages;
 mod pieces;

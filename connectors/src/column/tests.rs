@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array,
+        Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array,
         DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Float64Array,
         Int8Array, Int32Array, Int64Array, ListArray, MapArray, StringArray, StringViewArray,
         StructArray, TimestampNanosecondArray, UInt16Array, UInt64Array, new_null_array,
@@ -31,7 +31,7 @@ use parquet::{
 
 use crate::{
     OriginSettings,
-    testing::{World, impatient, parquet, write},
+    testing::{World, impatient, int96, parquet, write},
 };
 
 const ROWS: usize = 300;
@@ -457,4 +457,37 @@ async fn columns_and_other_parts_come_in_order() {
     assert_eq!((magic.as_ref(), first.rows(), third.rows()), (&b"PAR1"[..], 100, 100));
     let missing = FetchRequest::columns(id, 0, &[99]);
     assert_eq!(world.origin.fetch(&missing).await.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+const DAY_OF_1970: i32 = 2_440_588;
+const DAY_OF_9999: i32 = 5_373_484;
+
+/// Nanoseconds wrap around outside of 1677 to 2262. A decoder that does not look would give 1816 for
+/// 9999, in a column as well as inside a list; the columns beside it are none the worse.
+#[tokio::test]
+async fn int96_that_nanoseconds_cannot_say_is_refused() {
+    let world = World::new(impatient());
+    let within = [Some((DAY_OF_1970, 1)), None, Some((DAY_OF_1970 - 1, 86_399_999_999_999))];
+    let object = world.object("within.parquet", int96(&within)).await;
+    let request = FetchRequest::columns(object, 0, &[0, 1]);
+    let chunks = world.origin.fetch(&request).await.unwrap();
+    let [Chunk::Column(ts), Chunk::Column(events)] = chunks.as_slice() else { panic!() };
+    let ts = concatenated(ts).unwrap();
+    let expected = TimestampNanosecondArray::from(vec![Some(1), None, Some(-1)]);
+    assert_eq!(ts.as_ref(), &expected as &dyn Array);
+    let events = concatenated(events).unwrap();
+    let events = events.as_list::<i32>().values().as_struct().column(0);
+    assert_eq!(events.as_ref(), &expected as &dyn Array);
+
+    let mut beyond = vec![Some((DAY_OF_1970, 0)); 20_000];
+    beyond.push(Some((DAY_OF_9999, 0)));
+    let object = world.object("beyond.parquet", int96(&beyond)).await;
+    for (column, name) in [(0, "ts"), (1, "events.list.element.at")] {
+        let request = FetchRequest::columns(Arc::clone(&object), 0, &[column]);
+        let error = world.origin.fetch(&request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let message = error.message();
+        assert!(message.contains("beyond.parquet") && message.contains(name), "{message}");
+        assert!(message.contains("leave the column out"), "{message}");
+    }
 }

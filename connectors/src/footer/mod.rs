@@ -10,6 +10,7 @@ mod cache;
 mod check;
 mod depth;
 mod estimate;
+mod int96;
 mod legacy;
 mod origin;
 pub(crate) mod parse;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 pub use cache::Footers;
 pub use estimate::{estimate_bytes, stored_bytes};
 use flightcache_cache::{Error, ObjectId, Result};
+pub use int96::{Int96Leaf, has_path};
 pub use origin::FooterOrigin;
 use parquet::{
     arrow::arrow_reader::ArrowReaderMetadata,
@@ -38,6 +40,8 @@ pub struct Footer {
     /// The file's columns as they are decoded: as the parquet crate reads them, an embedded Arrow
     /// schema honoured, but without views.
     pub schema: SchemaRef,
+    /// The columns, and values inside of them, that the file holds as INT96.
+    pub int96: Vec<Int96Leaf>,
     /// Memory that all of this holds, in bytes, about.
     pub bytes: usize,
     /// What the decoder makes of `metadata` and `schema`.
@@ -67,6 +71,12 @@ impl Footer {
     pub fn row_group_rows(&self) -> impl Iterator<Item = u64> + '_ {
         let groups = self.metadata.row_groups().iter();
         groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// Whether anything in top-level column `column` is INT96.
+    pub fn holds_int96(&self, column: usize) -> bool {
+        let leaves = self.leaves.get(column).cloned().unwrap_or_default();
+        self.int96.iter().any(|known| leaves.contains(&known.leaf))
     }
 
     /// The leaf in `metadata` that top-level column `column` is, unless it is nested.

@@ -16,6 +16,7 @@ use super::{
     Footer,
     check::check,
     depth::{MAX_DEPTH, is_too_deep},
+    int96::int96_leaves,
     legacy::without_legacy_bounds,
     plain::plain_schema,
 };
@@ -113,13 +114,15 @@ pub(crate) fn parse(object: &Arc<ObjectId>, tail: Bytes, max_bytes: u64) -> Resu
     if leaves.len() != schema.fields().len() {
         return Err(Error::data(format!("object {object} has columns without values")));
     }
+    let int96 = int96_leaves(&schema, &leaves, metadata.file_metadata().schema_descr());
     let whole = (tail.len() as u64 == object.size).then_some(tail);
     let own = if Arc::ptr_eq(&metadata, &decoded) { 0 } else { decoded.memory_size() };
     let bytes = metadata.memory_size()
         + own
         + schema.fields().size()
         + whole.as_ref().map_or(0, Bytes::len);
-    Ok(Footer { object: Arc::clone(object), metadata, schema, bytes, reader, leaves, whole })
+    let object = Arc::clone(object);
+    Ok(Footer { object, metadata, schema, int96, bytes, reader, leaves, whole })
 }
 
 /// `metadata` with as many rows as its row groups have: some writers give another number, and the

@@ -1,6 +1,6 @@
 //! Commands that ask a running node.
 
-use flightcache_cache::Result;
+use flightcache_cache::{Error, ErrorKind, Result};
 
 use super::{ClientCommand, output::Output, report, scan, sql, top, warm};
 use crate::{client::Client, config::Environment};
@@ -15,7 +15,8 @@ pub async fn run(
     environment: &Environment,
     output: &mut Output,
 ) -> Result<()> {
-    let client = Client::open(&command.connection().connection(environment)?).await?;
+    let connection = command.connection().connection(environment)?;
+    let client = Client::open(&connection).await.map_err(with_flags)?;
     match command {
         ClientCommand::Scan(args) => scan::run(args, &client, output).await,
         ClientCommand::Sql(args) => sql::run(args, &client, output).await,
@@ -26,4 +27,14 @@ pub async fn run(
         ClientCommand::Stats(args) => report::stats(args, &client, output).await,
         ClientCommand::Top(args) => top::run(args, &client, output).await,
     }
+}
+
+/// `error` of connecting, with the flags that it may be the fault of.
+fn with_flags(error: Error) -> Error {
+    let flags = match error.kind() {
+        ErrorKind::Invalid => "--ca, --cert, --key and --token",
+        ErrorKind::Unavailable if !error.message().contains("; ") => "--url",
+        _ => return error,
+    };
+    Error::new(error.kind(), format!("{}; check {flags}", error.message()))
 }

@@ -52,7 +52,7 @@ pub(super) async fn map(
     let planning = Arc::clone(node);
     let plain = async move { planning.planner.plain(&table, &ticket.command, &split).await };
     match node.on_cpu(plain).await? {
-        Some(row_groups) => lease(&disk, row_groups).await,
+        Some(row_groups) => lease(node, &disk, row_groups).await,
         None => Ok(streamed("its rows are not the columns of a file as they are cached")),
     }
 }
@@ -61,7 +61,7 @@ fn streamed(why: &str) -> MapReply {
     MapReply::Streamed(why.to_owned())
 }
 
-async fn lease(disk: &DiskStore, row_groups: Vec<PlainRowGroup>) -> Result<MapReply> {
+async fn lease(node: &Node, disk: &DiskStore, row_groups: Vec<PlainRowGroup>) -> Result<MapReply> {
     let files = row_groups.iter().map(|row_group| row_group.chunks.parts.len()).sum::<usize>();
     if files > MAX_FILES {
         return Ok(streamed("it has too many files"));
@@ -69,7 +69,15 @@ async fn lease(disk: &DiskStore, row_groups: Vec<PlainRowGroup>) -> Result<MapRe
     let keys = row_groups.iter().flat_map(|row_group| row_group.chunks.keys()).collect();
     let leased = match disk.lease(keys).await {
         Leased::Files(files) => files,
-        Leased::Absent => return Ok(streamed("not all of it is on disk")),
+        Leased::Absent => {
+            // What memory holds was not written if too much was; the next to ask should find it.
+            for row_group in &row_groups {
+                for (key, chunk) in node.stack.memory.held(&row_group.chunks) {
+                    disk.offer(key, chunk);
+                }
+            }
+            return Ok(streamed("not all of it is on disk"));
+        }
         Leased::Full => return Ok(streamed("too many files are leased")),
     };
     let mut leased = leased.iter();

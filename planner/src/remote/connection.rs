@@ -145,9 +145,7 @@ impl Connection {
         let Some(files) = &self.tls else { return Ok(endpoint) };
         endpoint.tls_config(files.load()?).map_err(|error| {
             let cause = sources(&error).last().map(ToString::to_string).unwrap_or_default();
-            Error::invalid(format!(
-                "TLS cannot be used: {cause}; check the CA, the certificate and the key"
-            ))
+            Error::invalid(format!("TLS cannot be used: {cause}"))
         })
     }
 
@@ -163,7 +161,7 @@ impl Connection {
             return Error::unavailable(message);
         }
         let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
-        Error::unavailable(format!("{url} cannot be reached: {cause}; check the URL"))
+        Error::unavailable(format!("{url} cannot be reached: {cause}"))
     }
 }
 
@@ -191,9 +189,9 @@ impl NodeClient {
         let mut client = FlightClient::new_from_inner(inner);
         if let Some(token) = &self.token {
             let bearer = format!("Bearer {token}");
-            client.add_header("authorization", &bearer).map_err(|_| {
-                Error::invalid("the token holds characters that no header can: check it")
-            })?;
+            client
+                .add_header("authorization", &bearer)
+                .map_err(|_| Error::invalid("the token holds characters that no header can"))?;
         }
         Ok(client)
     }

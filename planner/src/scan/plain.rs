@@ -35,7 +35,7 @@ pub struct PlainRowGroup {
 impl Planner {
     /// The row groups that `split` of `command` gives, in file order, if it gives all their rows and
     /// each column is one of the file as it is cached: not where a filter must be kept to, and not
-    /// where a column comes from a folder, is missing in the file or has another type there.
+    /// where a column comes from a folder, is missing in the file, has another type there or is INT96.
     ///
     /// # Errors
     /// As [`Planner::read`]; what reading the footer gives.
@@ -78,7 +78,10 @@ fn plain_columns(
         .map_err(|error| from_datafusion(&error))?;
     let columns = projection.expr_iter().zip(scan.schema.fields()).map(|(expr, shown)| {
         let column = expr.downcast_ref::<Column>()?;
-        is_alike(&footer.schema, column.index(), shown).then_some(column.index() as u32)
+        // A file of the cache does not tell what of it is INT96; a stream's schema does.
+        let told = !footer.holds_int96(column.index());
+        let alike = is_alike(&footer.schema, column.index(), shown);
+        (alike && told).then_some(column.index() as u32)
     });
     Ok(columns.collect())
 }

@@ -1,6 +1,7 @@
 //! A dataset at one snapshot: its schema, and its objects cut into splits.
 
 pub(crate) mod bounds;
+pub(crate) mod int96;
 pub(crate) mod partition;
 pub(crate) mod schema;
 pub(crate) mod statistics;
@@ -17,7 +18,7 @@ use flightcache_connectors::{Footer, Footers, Object, Snapshot, SplitRange, spli
 use futures::{StreamExt, TryStreamExt, stream};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{table::partition::Partitions, table::schema::SchemaUnion};
+use crate::{table::int96::Int96Union, table::partition::Partitions, table::schema::SchemaUnion};
 
 /// Footers read at a time while a table is built.
 pub(crate) const FOOTERS_AT_ONCE: usize = 64;
@@ -49,12 +50,13 @@ impl DatasetTable {
             &snapshot.partition_columns,
             snapshot.objects.iter().map(|object| object.partition_values.as_slice()),
         );
-        let mut union = SchemaUnion::default();
+        let (mut union, mut int96) = (SchemaUnion::default(), Int96Union::default());
         let mut objects = Vec::with_capacity(snapshot.objects.len());
         let loads = snapshot.objects.iter().map(|object| load(footers, object));
         let mut loading = stream::iter(loads.collect::<Vec<_>>()).buffered(FOOTERS_AT_ONCE);
         while let Some((object, footer)) = loading.try_next().await? {
             union.add(&footer.schema, &object.id.path)?;
+            int96.add(&footer);
             objects.push(TableObject {
                 object: object.clone(),
                 partition_values: partitions.values(&object.partition_values),
@@ -64,6 +66,7 @@ impl DatasetTable {
         drop(loading);
         let schemas = union.schemas();
         let file_schema = union.finish(&snapshot.partition_columns);
+        let file_schema = int96.tell(file_schema, &snapshot.partition_columns);
         let schema = TableSchema::builder(file_schema)
             .with_table_partition_cols(partitions.fields().to_vec())
             .build();

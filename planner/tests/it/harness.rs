@@ -83,8 +83,13 @@ impl Harness {
         let mut writer =
             ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(batch).unwrap();
+        self.put(path, writer.into_inner().unwrap()).await;
+    }
+
+    /// Puts a file at `data/PATH`.
+    pub(crate) async fn put(&self, path: &str, bytes: Vec<u8>) {
         let path = Path::parse(format!("data/{path}")).unwrap();
-        self.store.put(&path, writer.into_inner().unwrap().into()).await.unwrap();
+        self.store.put(&path, bytes.into()).await.unwrap();
     }
 
     pub(crate) async fn table(&self) -> Result<Arc<DatasetTable>> {

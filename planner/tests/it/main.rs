@@ -6,6 +6,7 @@ mod answers;
 mod bounds;
 mod embedded;
 mod harness;
+mod int96;
 mod late;
 mod splits;
 mod sql;

@@ -3,7 +3,7 @@
 use std::{fs, time::Instant};
 
 use super::*;
-use crate::ErrorKind;
+use crate::{ENCODING_VERSION, ErrorKind};
 
 #[tokio::test]
 async fn a_start_sweeps_what_is_ours_and_leaves_the_rest() {
@@ -139,7 +139,7 @@ async fn a_start_with_a_hundred_thousand_files_takes_under_two_seconds() {
     let folder = tempfile::tempdir().unwrap();
     for at in 0..100_000u128 {
         let digest = at.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let parent = folder.path().join(format!("v1/{:02x}", digest >> 120));
+        let parent = folder.path().join(format!("v{ENCODING_VERSION}/{:02x}", digest >> 120));
         fs::create_dir_all(&parent).unwrap();
         fs::write(parent.join(format!("{digest:032x}")), [0]).unwrap();
     }

@@ -125,6 +125,24 @@ async fn a_damaged_file_is_not_handed_out_but_counted_and_removed() {
     assert_eq!(files(tier.store(), &[0, 1]).await.len(), 2);
 }
 
+#[tokio::test]
+async fn what_could_not_wait_to_be_written_is_written_when_it_is_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = DiskSettings { pending_bytes: 4 * 4096, ..settings(folder.path()) };
+    let tier = DiskTier::new(origin(), DiskStore::open(settings).await.unwrap());
+    let wanted: Vec<u32> = (0..20).collect();
+    let chunks = fetch(&tier, &columns(&wanted)).await;
+    let absent: Vec<u32> =
+        wanted.iter().filter(|one| !tier.store().path(&key(**one)).exists()).copied().collect();
+    assert!(!absent.is_empty(), "all found room");
+    for column in &wanted {
+        tier.store().offer(key(*column), chunks[*column as usize].clone());
+        tier.store().flush().await;
+    }
+    assert_eq!(files(tier.store(), &wanted).await.len(), 20);
+    assert_eq!(tier.store().snapshot().writes, 20, "what is there is not written again");
+}
+
 /// A lease that is prolonged for ever would never be looked at again.
 #[tokio::test]
 async fn a_file_that_is_leased_on_and_on_is_verified_again() {

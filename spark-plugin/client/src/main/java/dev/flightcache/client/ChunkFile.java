@@ -28,8 +28,8 @@ final class ChunkFile {
   private static final int CHECKSUM_BYTES = 16;
   private static final int VERSION_AND_KIND = 24;
 
-  /** Version 1 of the encoding, a column, nothing. */
-  private static final int COLUMN = 0x0001_0001;
+  /** Version 2 of the encoding, a column, nothing. */
+  private static final int COLUMN = 0x0001_0002;
 
   private static final int KEY_BYTES = 28;
   private static final int PAYLOAD_BYTES = 32;

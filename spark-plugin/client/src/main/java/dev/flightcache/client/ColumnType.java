@@ -59,32 +59,40 @@ public final class ColumnType {
   private final int scale;
   private final TimeUnit unit;
   private final String zone;
+  private final boolean int96;
 
-  private ColumnType(Kind kind, int width, int scale, TimeUnit unit, String zone) {
+  private ColumnType(
+      Kind kind, int width, int scale, TimeUnit unit, String zone, boolean int96) {
     this.kind = Objects.requireNonNull(kind);
     this.width = width;
     this.scale = scale;
     this.unit = unit;
     this.zone = zone;
+    this.int96 = int96;
   }
 
   public static ColumnType of(Kind kind) {
-    return new ColumnType(kind, 0, 0, null, null);
+    return new ColumnType(kind, 0, 0, null, null, false);
   }
 
   /** A decimal of one of the DECIMAL kinds. */
   public static ColumnType decimal(Kind kind, int precision, int scale) {
-    return new ColumnType(kind, precision, scale, null, null);
+    return new ColumnType(kind, precision, scale, null, null, false);
   }
 
   /** A fixed size binary (bytes) or list (items). */
   public static ColumnType fixed(Kind kind, int size) {
-    return new ColumnType(kind, size, 0, null, null);
+    return new ColumnType(kind, size, 0, null, null, false);
   }
 
   /** A time, or a timestamp, whose {@code zone} is null where it is local. */
   public static ColumnType time(Kind kind, TimeUnit unit, String zone) {
-    return new ColumnType(kind, 0, 0, Objects.requireNonNull(unit), zone);
+    return new ColumnType(kind, 0, 0, Objects.requireNonNull(unit), zone, false);
+  }
+
+  /** A timestamp that the files hold as INT96. */
+  public static ColumnType int96(TimeUnit unit, String zone) {
+    return new ColumnType(Kind.TIMESTAMP, 0, 0, Objects.requireNonNull(unit), zone, true);
   }
 
   public Kind kind() {
@@ -116,6 +124,11 @@ public final class ColumnType {
     return zone;
   }
 
+  /** Whether it is a timestamp that every file which has it holds as INT96. */
+  public boolean isInt96() {
+    return int96;
+  }
+
   @Override
   public boolean equals(Object other) {
     if (!(other instanceof ColumnType)) {
@@ -125,13 +138,14 @@ public final class ColumnType {
     return kind == that.kind
         && width == that.width
         && scale == that.scale
+        && int96 == that.int96
         && unit == that.unit
         && Objects.equals(zone, that.zone);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(kind, width, scale, unit, zone);
+    return Objects.hash(kind, width, scale, unit, zone, int96);
   }
 
   @Override
@@ -143,7 +157,8 @@ public final class ColumnType {
       text.append('(').append(width).append(')');
     } else if (unit != null) {
       String name = unit.name().toLowerCase(java.util.Locale.ROOT);
-      text.append('(').append(name).append(zone == null ? "" : ", " + zone).append(')');
+      text.append('(').append(name).append(zone == null ? "" : ", " + zone);
+      text.append(int96 ? ", int96)" : ")");
     }
     return text.toString();
   }

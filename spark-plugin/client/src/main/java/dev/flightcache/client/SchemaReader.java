@@ -59,15 +59,29 @@ final class SchemaReader {
         throw new FlightcacheException(ErrorKind.INTERNAL, "the schema is not little endian");
       }
       SchemaReader reader = new SchemaReader();
+      Int96Columns int96 = int96(schema);
       Layout[] columns = new Layout[reader.counted(schema.fieldsLength())];
       for (int i = 0; i < columns.length; i++) {
-        columns[i] = reader.layout(schema.fields(i), 0);
+        columns[i] = reader.layout(schema.fields(i), 0, int96.column(name(schema.fields(i))));
       }
       return columns;
     } catch (RuntimeException error) {
       // Flatbuffers checks nothing: bytes out of shape lead it out of bounds.
       throw new FlightcacheException(ErrorKind.INTERNAL, "the schema cannot be read", error);
     }
+  }
+
+  private static Int96Columns int96(Schema schema) {
+    for (int i = 0; i < schema.customMetadataLength(); i++) {
+      if (Int96Columns.KEY.equals(schema.customMetadata(i).key())) {
+        return Int96Columns.parse(schema.customMetadata(i).value());
+      }
+    }
+    return Int96Columns.NONE;
+  }
+
+  private static String name(org.apache.arrow.flatbuf.Field source) {
+    return source.name() == null ? "" : source.name();
   }
 
   private int counted(int more) {
@@ -78,21 +92,26 @@ final class SchemaReader {
     return more;
   }
 
-  private Layout layout(org.apache.arrow.flatbuf.Field source, int depth) {
+  private Layout layout(
+      org.apache.arrow.flatbuf.Field source, int depth, Int96Columns int96) {
     if (depth > MAX_DEPTH) {
       throw new IllegalArgumentException("fields nested deeper than " + MAX_DEPTH);
     }
     Layout[] children = new Layout[counted(source.childrenLength())];
     List<Field> childFields = new ArrayList<>();
     for (int i = 0; i < children.length; i++) {
-      children[i] = layout(source.children(i), depth + 1);
+      var child = source.children(i);
+      Int96Columns inside = int96.child(source.typeType(), i, name(child));
+      children[i] = layout(child, depth + 1, inside);
       childFields.add(children[i].field());
     }
     ColumnType type = type(source);
+    if (int96.here() && type.kind() == Kind.TIMESTAMP) {
+      type = ColumnType.int96(type.unit(), type.zone());
+    }
     nested(type, children);
-    String name = source.name() == null ? "" : source.name();
     DictionaryEncoding encoding = source.dictionary();
-    Field field = new Field(name, source.nullable(), type, childFields, encoding != null);
+    Field field = new Field(name(source), source.nullable(), type, childFields, encoding != null);
     Layout plain = Layout.plain(field, children);
     if (encoding == null) {
       return plain;

@@ -2,26 +2,34 @@ package dev.flightcache.client;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import com.google.protobuf.ByteString;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.math.BigInteger;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.apache.arrow.flight.impl.Flight.FlightEndpoint;
 import org.apache.arrow.flight.impl.Flight.FlightInfo;
 import org.apache.arrow.vector.ipc.WriteChannel;
 import org.apache.arrow.vector.ipc.message.MessageSerializer;
+import org.apache.arrow.vector.types.TimeUnit;
+import org.apache.arrow.vector.types.pojo.ArrowType;
+import org.apache.arrow.vector.types.pojo.Field;
+import org.apache.arrow.vector.types.pojo.FieldType;
 import org.apache.arrow.vector.types.pojo.Schema;
 import org.junit.jupiter.api.Test;
 
 /** What is said on the wire is what the server's own tests hold it to. */
 class GoldenTest {
   private static final Path DATA = Path.of("../../protocol/testdata");
+  private static final ArrowType NANOS = new ArrowType.Timestamp(TimeUnit.NANOSECOND, null);
 
   @Test
   void commandsAreWrittenAsTheServerReadsThem() throws IOException {
@@ -103,6 +111,58 @@ class GoldenTest {
     assertEquals(65_536, place.rows());
   }
 
+  /** Every path of the vector names a timestamp of this schema, and some timestamps are not named. */
+  @Test
+  void int96ColumnsAreFoundWhereTheServerSaysThatTheyAre() throws IOException {
+    Field at = nanos("at");
+    Field pair = new Field("p", nullable(ArrowType.Struct.INSTANCE), List.of(at, nanos("other")));
+    Field list = new Field("list", nullable(ArrowType.List.INSTANCE), List.of(nanos("element")));
+    Field inner = new Field("w", nullable(ArrowType.List.INSTANCE), List.of(pair));
+    FieldType required = FieldType.notNullable(ArrowType.Struct.INSTANCE);
+    Field key = new Field("k", FieldType.notNullable(NANOS), List.of());
+    Field entries = new Field("kv", required, List.of(key, inner));
+    Field map = new Field("map", nullable(new ArrowType.Map(false)), List.of(entries));
+    Field struct =
+        new Field("a \"quoted\".name", nullable(ArrowType.Struct.INSTANCE), List.of(at));
+    List<Field> columns = List.of(nanos("ts"), nanos("at"), struct, list, map);
+    String told = Files.readString(DATA.resolve("int96.json"));
+    Schema schema = new Schema(columns, Map.of("other", "x", "flightcache.int96", told));
+    List<String> shown = new ArrayList<>();
+    for (dev.flightcache.client.Field field :
+        SchemaReader.encapsulated(encoded(schema).asReadOnlyByteBuffer())) {
+      shown.add(field.toString().replace("timestamp(nanosecond)", "T"));
+    }
+    String t96 = "timestamp(nanosecond, int96)";
+    assertEquals(
+        List.of(
+            "ts: " + t96,
+            "at: T",
+            "a \"quoted\".name: struct[at: " + t96 + "]",
+            "list: list[element: " + t96 + "]",
+            "map: map[kv: struct[k: " + t96 + " not null, w: list[p: struct[at: " + t96
+                + ", other: T]]] not null]"),
+        shown);
+  }
+
+  @Test
+  void whatIsNoListOfPathsIsAnErrorOfTheNode() throws IOException {
+    for (String wrong : List.of("", "{}", "[1]", "[[{}]]", "[[\"a\"]", "[".repeat(100_000))) {
+      Schema schema = new Schema(List.of(nanos("ts")), Map.of("flightcache.int96", wrong));
+      ByteBuffer bytes = encoded(schema).asReadOnlyByteBuffer();
+      FlightcacheException error =
+          assertThrows(FlightcacheException.class, () -> SchemaReader.encapsulated(bytes));
+      assertEquals(ErrorKind.INTERNAL, error.kind(), wrong);
+    }
+  }
+
+  private static Field nanos(String name) {
+    return new Field(name, nullable(NANOS), List.of());
+  }
+
+  private static FieldType nullable(ArrowType type) {
+    return FieldType.nullable(type);
+  }
+
   @Test
   void filesAreNamedAsTheServerNamesThem() throws IOException {
     List<String> lines = Files.readAllLines(DATA.resolve("map.jsonl"));
@@ -122,9 +182,12 @@ class GoldenTest {
   }
 
   private static ByteString noColumns() throws IOException {
+    return encoded(new Schema(List.of()));
+  }
+
+  private static ByteString encoded(Schema schema) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    MessageSerializer.serialize(
-        new WriteChannel(Channels.newChannel(bytes)), new Schema(List.of()));
+    MessageSerializer.serialize(new WriteChannel(Channels.newChannel(bytes)), schema);
     return ByteString.copyFrom(bytes.toByteArray());
   }
 

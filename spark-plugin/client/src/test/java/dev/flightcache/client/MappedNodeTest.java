@@ -199,7 +199,7 @@ class MappedNodeTest {
   @Test
   void aFolderThatIsElsewhereIsStreamed() throws Exception {
     mapped(0).close();
-    Path chunks = node.cache().resolve("v1");
+    Path chunks = node.cache().resolve("v2");
     Files.move(chunks, folder.resolve("elsewhere"));
     try (Client stranger =
             Client.open(ClientOptions.builder(List.of(node.url())).local(true).build());
@@ -213,7 +213,7 @@ class MappedNodeTest {
   }
 
   private List<Path> files() throws Exception {
-    try (var all = Files.walk(node.cache().resolve("v1"))) {
+    try (var all = Files.walk(node.cache().resolve("v2"))) {
       return all.filter(Files::isRegularFile)
           .filter(path -> path.getFileName().toString().length() == 32)
           .filter(path -> !isFooter(path))

@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.spark.sql.internal.SQLConf;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -45,7 +46,13 @@ final class Columns implements Serializable {
     this.refusal = refusal;
   }
 
-  static Columns of(StructType required, List<Field> fields, boolean caseSensitive) {
+  /**
+   * Matches {@code required} with {@code fields}.
+   *
+   * @param conf says how names are told apart, and whether INT96 is converted
+   */
+  static Columns of(StructType required, List<Field> fields, SQLConf conf) {
+    boolean caseSensitive = conf.caseSensitiveAnalysis();
     List<String> names = new ArrayList<>();
     List<String> missing = new ArrayList<>();
     boolean partial = false;
@@ -57,7 +64,7 @@ final class Columns implements Serializable {
           found.add(field);
         }
       }
-      Optional<String> refusal = refusal(column, found, caseSensitive);
+      Optional<String> refusal = refusal(column, found, conf);
       if (refusal.isPresent()) {
         String why = "column `" + column.name() + "`: " + refusal.get();
         return new Columns(required, List.of(), List.of(), false, caseSensitive, why);
@@ -76,7 +83,7 @@ final class Columns implements Serializable {
   }
 
   private static Optional<String> refusal(
-      StructField column, List<Field> found, boolean caseSensitive) {
+      StructField column, List<Field> found, SQLConf conf) {
     if (column.name().equals(ROW_INDEX)) {
       return Optional.of("row numbers are made by Spark's reader");
     }
@@ -86,9 +93,14 @@ final class Columns implements Serializable {
     if (found.size() > 1) {
       return Optional.of("several of its names differ by case only");
     }
-    return found.isEmpty()
-        ? Optional.empty()
-        : VectorTypes.refusal(found.get(0), column.dataType(), caseSensitive);
+    if (found.isEmpty()) {
+      return Optional.empty();
+    }
+    // Then Spark converts the times of files that parquet-mr has not written.
+    if (conf.isParquetINT96TimestampConversion() && VectorTypes.holdsInt96(found.get(0))) {
+      return Optional.of("INT96 is converted to the zone of the session");
+    }
+    return VectorTypes.refusal(found.get(0), column.dataType(), conf.caseSensitiveAnalysis());
   }
 
   /** What Spark needs. */

@@ -62,7 +62,7 @@ final class FlightcacheStrategy extends SparkStrategy {
     if (scan == null || !scan.supportsColumnar()) {
       return leave();
     }
-    Columns columns = Columns.of(scan.requiredSchema(), coverage.fields(), conf.caseSensitiveAnalysis());
+    Columns columns = Columns.of(scan.requiredSchema(), coverage.fields(), conf);
     if (columns.refusal() != null) {
       UncachedParquetFormat why = new UncachedParquetFormat(columns.refusal());
       Warnings.direct(Cause.COLUMNS, columns.refusal());

@@ -89,7 +89,8 @@ final class PrunedColumn {
         found = field;
       }
     }
-    if (found == null) {
+    // Of INT96, which Spark cuts to microseconds, no statistics prune.
+    if (found == null || found.type().isInt96()) {
       return Optional.empty();
     }
     boolean zoned =

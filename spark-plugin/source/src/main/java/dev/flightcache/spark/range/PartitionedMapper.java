@@ -41,9 +41,7 @@ public final class PartitionedMapper implements BatchMapper {
 
   @Override
   public ColumnarBatch map(Batch batch) throws IOException {
-    if (AncientValues.in(batch)) {
-      throw new RefusedException(Cause.CALENDAR, "dates or times before 1900 may need rebasing");
-    }
+    AncientValues.refuse(batch);
     if (shown == null) {
       open(batch);
     }

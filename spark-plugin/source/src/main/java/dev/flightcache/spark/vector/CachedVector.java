@@ -303,6 +303,8 @@ public final class CachedVector extends ColumnVector {
         return Platform.getInt(null, data + 4L * place) & 0xFFFF_FFFFL;
       case MILLIS:
         return Math.multiplyExact(Platform.getLong(null, data + 8L * place), 1000L);
+      case NANOS:
+        return Math.floorDiv(Platform.getLong(null, data + 8L * place), 1000L);
       case MISSING:
         return 0;
       default:

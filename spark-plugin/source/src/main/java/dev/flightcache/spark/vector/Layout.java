@@ -16,6 +16,8 @@ enum Layout {
   UINT64(8),
   /** Timestamps in milliseconds; Spark's count microseconds. */
   MILLIS(8),
+  /** Timestamps in nanoseconds, of which Spark's count the whole microseconds before. */
+  NANOS(8),
   FLOAT(4),
   DOUBLE(8),
   DECIMAL32(4),

@@ -11,7 +11,7 @@ import org.apache.spark.sql.types.DecimalType;
  *
  * <p>A pair stands here if Spark's vectorised reader gives, for every value, what a plain read of
  * the memory gives. Pairs that only some versions of Spark read (int to bigint, float to double)
- * do not, nor do kinds that hide what the file says: nanoseconds may have been INT96.
+ * do not, nor do nanoseconds that are not INT96 in the files.
  */
 final class Leaves {
   private Leaves() {}
@@ -93,6 +93,9 @@ final class Leaves {
 
   private static Layout timestamp(ColumnType from, DataType to) {
     boolean instant = DataTypes.TimestampType.equals(to);
+    if (from.isInt96()) {
+      return instant ? int96(from.unit()) : null;
+    }
     boolean local = DataTypes.TimestampNTZType.equals(to) && from.zone() == null;
     if (!instant && !local) {
       return null;
@@ -101,6 +104,14 @@ final class Leaves {
       return Layout.INT64;
     }
     return from.unit() == TimeUnit.MILLISECOND ? Layout.MILLIS : null;
+  }
+
+  /** As local time Spark 3.5 does not read it; what is coarser than Spark's unit has lost something. */
+  private static Layout int96(TimeUnit unit) {
+    if (unit == TimeUnit.MICROSECOND) {
+      return Layout.INT64;
+    }
+    return unit == TimeUnit.NANOSECOND ? Layout.NANOS : null;
   }
 
   private static Layout bytes(DataType to, Layout layout) {

@@ -65,6 +65,11 @@ public final class VectorTypes {
     return false;
   }
 
+  /** Whether {@code field} holds INT96 timestamps, on any level. */
+  public static boolean holdsInt96(Field field) {
+    return field.type().isInt96() || field.children().stream().anyMatch(VectorTypes::holdsInt96);
+  }
+
   /**
    * The one of {@code fields} that Spark calls {@code name}; empty if there is none.
    *
@@ -159,6 +164,9 @@ public final class VectorTypes {
       case DATE32:
         return Optional.of(DataTypes.DateType);
       case TIMESTAMP:
+        if (type.isInt96()) {
+          return Optional.of(DataTypes.TimestampType);
+        }
         boolean local = type.zone() == null && inferLocal;
         return type.unit() == TimeUnit.MICROSECOND || type.unit() == TimeUnit.MILLISECOND
             ? Optional.of(local ? DataTypes.TimestampNTZType : DataTypes.TimestampType)

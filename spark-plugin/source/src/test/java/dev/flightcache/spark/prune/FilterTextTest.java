@@ -149,6 +149,12 @@ class FilterTextTest {
         "\"at\" <= CAST('2020-01-03T12:00:00.000000' AS TIMESTAMP(6))",
         FilterText.prune(before, SCHEMA, List.of(Columns.field("at", berlin))).orElse(""));
     assertEquals("", FilterText.prune(before, SCHEMA, List.of()).orElse(""));
+    // Spark compares whole microseconds, a server the nanoseconds of the file.
+    ColumnType int96 = ColumnType.int96(TimeUnit.NANOSECOND, null);
+    Filter[] equal = {new EqualTo("at", noon), KNOWN};
+    Field number = Columns.field("i", ColumnType.of(Kind.INT64));
+    List<Field> fields = List.of(Columns.field("at", int96), number);
+    assertEquals("\"i\" = 5", FilterText.prune(equal, SCHEMA, fields).orElse(""));
   }
 
   @Test

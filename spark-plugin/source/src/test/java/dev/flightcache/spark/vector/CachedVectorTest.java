@@ -171,6 +171,18 @@ class CachedVectorTest {
     assertThrows(ArithmeticException.class, () -> vector.getLong(0));
   }
 
+  /** Towards the past, also before 1970: a time is a day and nanoseconds in it, and those are cut. */
+  @Test
+  void nanosecondsOfInt96AreCutToMicroseconds() throws FlightcacheException {
+    Field int96 = field("c", ColumnType.int96(TimeUnit.NANOSECOND, null));
+    Columns.Raw nanos =
+        columns.integers(int96, 8, -1, -1001L, -1000L, -1L, null, 0L, 999L, 1000L, Long.MIN_VALUE);
+    Long[] micros = {-2L, -1L, -1L, null, 0L, 0L, 1L, -9_223_372_036_854_776L};
+    check(nanos, "timestamp", (Object[]) micros);
+    assertArrayEquals(new long[] {-1, -1}, load(nanos, ddl("timestamp"), 1).getLongs(0, 2));
+    assertThrows(IllegalArgumentException.class, () -> load(nanos, "timestamp_ntz"));
+  }
+
   @Test
   void decimalsOfEveryWidth() throws FlightcacheException {
     BigInteger[] small = {BigInteger.valueOf(-12345), null, BigInteger.valueOf(99999)};

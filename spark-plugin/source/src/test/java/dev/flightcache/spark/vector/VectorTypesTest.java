@@ -63,6 +63,10 @@ class VectorTypesTest {
             Map.entry(timestamp(TimeUnit.MICROSECOND, "UTC"), List.of("timestamp")),
             Map.entry(timestamp(TimeUnit.NANOSECOND, "UTC"), List.of()),
             Map.entry(timestamp(TimeUnit.NANOSECOND, null), List.of()),
+            Map.entry(ColumnType.int96(TimeUnit.NANOSECOND, null), List.of("timestamp")),
+            Map.entry(ColumnType.int96(TimeUnit.NANOSECOND, "UTC"), List.of("timestamp")),
+            Map.entry(ColumnType.int96(TimeUnit.MICROSECOND, null), List.of("timestamp")),
+            Map.entry(ColumnType.int96(TimeUnit.MILLISECOND, null), List.of()),
             Map.entry(
                 timestamp(TimeUnit.MICROSECOND, null), List.of("timestamp", "timestamp_ntz")),
             Map.entry(ColumnType.of(Kind.UTF8), List.of("string", "binary")),
@@ -127,6 +131,9 @@ class VectorTypesTest {
         inferred(field("m", ColumnType.of(Kind.MAP), entries), true));
     assertEquals("timestamp_ntz", inferred(local, true));
     assertEquals("timestamp", inferred(local, false));
+    Field int96 = field("t", ColumnType.int96(TimeUnit.NANOSECOND, null));
+    assertEquals("array<timestamp>", inferred(field("l", ColumnType.of(Kind.LIST), int96), true));
+    assertEquals("", inferred(field("t", timestamp(TimeUnit.NANOSECOND, null)), true));
     assertEquals("decimal(20,0)", inferred(field("u", Kind.UINT64), true));
     assertEquals(
         "array<struct<a:int>>",
