@@ -1,10 +1,12 @@
 """Spark reads datasets by the connector's own name, and by a catalog."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from harness.spark import NEWEST, OLDEST, Answer
 from harness.sparkcases import TPCH
 from harness.sparkdata import TPCH as TABLES
+from harness.sparkdata import numbers
 from harness.sparklab import Lab
 
 BOTH_ENDS = [OLDEST, NEWEST]
@@ -22,8 +24,71 @@ READS = {
     "decimals": ("decimals", ["*"], "p38 IS NOT NULL"),
     "partitions": ("partitioned", ["id", "year", "region"], "year = 2024"),
     "merged": ("evolved", ["*"], "true"),
+    "files": (
+        "orders",
+        [*(f"_metadata.file_{one}" for one in ("name", "size", "modification_time")), "o_orderkey"],
+        "_metadata.file_size > 0 AND o_orderkey > 9",
+    ),
     "nothing": ("orders", ["*"], "false"),
 }
+
+# Columns whose bounds and nulls footers tell, and columns of which they leave something open.
+TOLD = {
+    "orders": ["o_orderkey", "o_orderdate", "o_comment"],
+    "types": [
+        *("id", "flag", "i8", "i16", "i32", "i64", "day", "ltz", "ntz"),
+        *("flag_null", "i32_null", "day_null", "ltz_null", "none"),
+    ],
+    "decimals": [f"p{precision}" for precision in range(1, 19)],
+    "partitioned": ["id", "year", "region"],
+    "evolved": ["id", "extra"],
+    "empties": ["id"],
+}
+OPEN = {"types": ["f64"], "decimals": ["p30"]}
+
+
+def bounds(columns: list[str]) -> list[str]:
+    """Return what is asked of columns."""
+    asked = [f"{of}({column})" for column in columns for of in ("min", "max", "count")]
+    return ["count(*)", *asked]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "open"])
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_aggregates_of_footers(lab: Lab, version: str, *, told: bool) -> None:
+    """Bounds and counts are those of the rows; footers tell them where they are exact."""
+    for dataset, columns in (TOLD if told else OPEN).items():
+        asked = {"select": bounds(columns)}
+        options = {"mergeSchema": "true"} if dataset == "evolved" else {}
+        plain = lab.plain(version)
+        expected = plain.run("read", lab.lake, folders=[dataset], options=options, **asked)
+        answer = lab.ready(version).run("explicit", lab.lake, dataset=dataset, **asked)
+        assert answer.first == expected.first, dataset
+        assert ("LocalTableScan" in answer.plan) == told, answer.plan
+        assert bool(answer.served) != told
+
+
+def test_aggregates_follow_the_files(lab: Lab) -> None:
+    """Of a file that comes and is overwritten, footers tell what it holds at last."""
+    spark, added = lab.ready(NEWEST), lab.lake / "empties" / "later.parquet"
+
+    def told() -> list[str]:
+        assert lab.node
+        with lab.node.client() as client:
+            client.act("flightcache.refresh", {"dataset": "empties"})
+        answer = spark.run("explicit", lab.lake, dataset="empties", select=bounds(["id"]))
+        assert not answer.served
+        return list(answer.first)
+
+    before = ["[350,0,349,350]"]
+    assert told() == before
+    try:
+        for start, rows in ((9000, 10), (7000, 20)):
+            pq.write_table(numbers(rows, start), added)
+            assert told() == [f"[{350 + rows},0,{start + rows - 1},{350 + rows}]"]
+    finally:
+        added.unlink()
+    assert told() == before
 
 
 @pytest.mark.parametrize("name", READS)

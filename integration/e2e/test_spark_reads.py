@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.process import poll
 from harness.spark import CLUSTER, NEWEST, OLDEST, VERSIONS, Answer
 from harness.sparkcases import FILTERED, QUERIES, TPCH, TYPES, Query, read
 from harness.sparkdata import numbers, split
 from harness.sparklab import Lab
 
 BOTH_ENDS = [OLDEST, NEWEST]
+ORDERS = 15_000
 # Spark 3.5 reads no column as a wider type, and no INT96 as local time.
 REFUSED = {"user_schema_wider", "int96_as_local"}
 # What the releases between the ends are asked, and clusters.
@@ -60,6 +62,21 @@ def test_explain_shows_the_cache(lab: Lab, version: str) -> None:
     assert "Parquet+Flightcache" not in left.plan
     refused = spark.run("read", lab.lake, folders=["int96_mixed"], select=["ts"])
     assert "not by Flightcache: column `ts`" in refused.plan
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_tasks_prefer_the_nodes(lab: Lab, version: str) -> None:
+    """With `locality` tasks would rather run where the cache is, and read the same."""
+    spark, asked = lab.ready(version), {"folder": "lineitem", "select": ["l_comment"]}
+    assert spark.run("preferred", lab.lake, **asked).value == []
+    near = {"spark.flightcache.locality": "true"}
+    assert spark.run("preferred", lab.lake, near, **asked).value == ["127.0.0.1"]
+    query = read(
+        "near", "lineitem", select=["l_orderkey", "_metadata.file_size", "input_file_name()"]
+    )
+    answer = spark.run("read", lab.lake, near, **query.arguments)
+    assert answer.same == lab.expected(version, query).same
+    assert answer.served == answer.rows
 
 
 @pytest.mark.parametrize("version", BOTH_ENDS)
@@ -116,3 +133,42 @@ def test_one_fill_however_often(lab: Lab, version: str) -> None:
     assert after["origin"]["requests"] == before["origin"]["requests"]
     assert after["flight"]["streams"] > before["flight"]["streams"]
     assert after["flight"]["bytes"] > before["flight"]["bytes"]
+
+
+@pytest.mark.parametrize("version", BOTH_ENDS)
+def test_figures_on_stages(lab: Lab, version: str) -> None:
+    """The page of a stage shows what the sinks do: which way rows came, and why."""
+    spark = lab.ready(version)
+    answer = spark.run("on_stages", lab.lake, folder="orders", select=["*"])
+    assert answer.value["flightcache.rows.served"] == answer.served == ORDERS
+    assert not [name for name in answer.value if "direct" in name or "fallbacks" in name]
+    mixed = spark.run("on_stages", lab.lake, folder="empties", select=["*"])
+    assert mixed.value["flightcache.fallbacks.layout"] == mixed.fallbacks["layout"] > 0
+    for one in (answer, mixed):
+        moved = {name: count for name, count in one.counters.items() if count}
+        for gone in ("flightcache.wait_ms", "flightcache.allocated_bytes"):
+            moved.pop(gone, None)
+            one.value.pop(gone, None)
+        assert one.value == moved
+
+
+def test_figures_of_executors(lab: Lab) -> None:
+    """Executors send theirs with each task."""
+    spark = lab.ready(NEWEST, CLUSTER)
+    answer = spark.run("on_stages", lab.lake, folder="orders", select=["*"])
+    assert answer.value["flightcache.rows.served"] == ORDERS
+
+
+def test_figures_go_with_their_query(lab: Lab) -> None:
+    """The driver holds no figures of queries that are done with, however many there were."""
+    spark = lab.ready(NEWEST)
+
+    def held(reads: int) -> int:
+        for _ in range(reads):
+            spark.run("on_stages", lab.lake, folder="nation", select=["*"])
+        return int(spark.run("accumulators", lab.lake).value)
+
+    # Each read has some twenty: were they kept, these would be at least four hundred.
+    bound = held(1) + 250
+    held(20)
+    poll("accumulators are collected", lambda: held(0) < bound, 60)

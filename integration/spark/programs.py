@@ -3,6 +3,7 @@
 Most give a DataFrame; those that write give nothing.
 """
 
+import gc
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -222,6 +223,43 @@ def cancelled(spark: SparkSession, lake: str, folder: str, select: list[str]) ->
                 spark.sparkContext.cancelAllJobs()
                 break
         return str(running.exception())
+
+
+def on_stages(spark: SparkSession, lake: str, folder: str, select: list[str]) -> dict[str, int]:
+    """Read a folder; return what its stages show of the connector, as the UI and its API do."""
+    context = spark.sparkContext
+    context.setJobGroup("on_stages", "a read whose stages are looked at")
+    before = set(context.statusTracker().getJobIdsForGroup("on_stages"))
+    spark.read.parquet(f"{lake}/{folder}").selectExpr(*select).collect()
+    context._jsc.sc().listenerBus().waitUntilEmpty()  # noqa: SLF001
+    tracker, shown = context.statusTracker(), {}
+    for job in set(tracker.getJobIdsForGroup("on_stages")) - before:
+        for stage in tracker.getJobInfo(job).stageIds:
+            data = context._jsc.sc().statusStore().lastStageAttempt(stage)  # noqa: SLF001
+            figures = data.accumulatorUpdates()
+            for figure in (figures.apply(number) for number in range(figures.size())):
+                if figure.name().startswith("flightcache."):
+                    shown[figure.name()] = shown.get(figure.name(), 0) + int(figure.value())
+    return shown
+
+
+def preferred(spark: SparkSession, lake: str, folder: str, select: list[str]) -> list[str]:
+    """Return where the tasks of a read would rather run."""
+    frame = spark.read.parquet(f"{lake}/{folder}").selectExpr(*select)
+    rows = frame._jdf.queryExecution().executedPlan().execute()  # noqa: SLF001
+    context, hosts = spark.sparkContext._jsc.sc(), set()  # noqa: SLF001
+    for partition in range(len(rows.partitions())):
+        places = context.getPreferredLocs(rows, partition)
+        hosts.update(places.apply(number).host() for number in range(places.size()))
+    return sorted(hosts)
+
+
+def accumulators(spark: SparkSession, lake: str) -> int:
+    """Return how many accumulators the driver holds once garbage is collected."""
+    del lake
+    gc.collect()
+    spark._jvm.System.gc()  # noqa: SLF001
+    return int(spark._jvm.org.apache.spark.util.AccumulatorContext.numAccums())  # noqa: SLF001
 
 
 def streamed(spark: SparkSession, lake: str, folder: str, select: list[str]) -> DataFrame:

@@ -8,7 +8,7 @@
 mod check;
 mod plain;
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, mem, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -25,7 +25,9 @@ use datafusion::{
 };
 use flightcache_cache::{ChunkSource, FetchRequest, PIECE_ROWS, Result};
 use flightcache_connectors::{Footer, Footers, Snapshot, midpoint};
-use flightcache_protocol::{RowGroupMetadata, ScanCommand, SplitObject, TicketSplit};
+use flightcache_protocol::{
+    ColumnStatistics, RowGroupMetadata, ScanCommand, SplitObject, TicketSplit,
+};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 
 use self::check::Scan;
@@ -39,6 +41,7 @@ use crate::{
     source::opener::{FileSplit, columns_of},
     source::prune,
     source::{CachedSource, ScanContext},
+    table::bounds::Bounds,
     table::tables::Tables,
     table::{DatasetTable, TableObject},
 };
@@ -223,6 +226,36 @@ impl Planner {
         Ok(requests)
     }
 
+    /// What footers tell exactly of the columns that `command` asks for by `statistics`.
+    ///
+    /// # Errors
+    /// `Invalid` naming a column that does not exist; what reading a footer gives.
+    pub async fn statistics(
+        &self,
+        table: &DatasetTable,
+        command: &ScanCommand,
+    ) -> Result<Vec<ColumnStatistics>> {
+        let Some(names) = &command.statistics else { return Ok(Vec::new()) };
+        let columns = check::projection(table.schema(), Some(names))?;
+        let (schema, in_files) = (table.schema(), table.schema.file_schema().fields().len());
+        let mut all = vec![Bounds::EMPTY; columns.len()];
+        let loading = table.objects.iter().map(|object| load(&self.context.footers, object));
+        let mut loading = stream::iter(loading.collect::<Vec<_>>()).buffered(OBJECTS_AT_ONCE);
+        while let Some((object, footer)) = loading.try_next().await? {
+            let rows = footer.row_group_rows().sum();
+            for (bounds, &at) in all.iter_mut().zip(&columns) {
+                let folder =
+                    at.checked_sub(in_files).and_then(|at| object.partition_values.get(at));
+                let more = match folder {
+                    Some(value) => Bounds::of_folder(value, rows),
+                    None => Bounds::of_file(&footer, schema.field(at)),
+                };
+                *bounds = mem::replace(bounds, Bounds::EMPTY).join(more);
+            }
+        }
+        Ok(all.into_iter().zip(names).map(|(bounds, name)| bounds.told(name)).collect())
+    }
+
     fn scan_plan(
         &self,
         table: &DatasetTable,
@@ -250,6 +283,13 @@ impl Planner {
                 .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+async fn load<'a>(
+    footers: &Footers,
+    object: &'a TableObject,
+) -> Result<(&'a TableObject, Arc<Footer>)> {
+    footers.get(&object.object.id).await.map(|footer| (object, footer))
 }
 
 /// Ordinals of the columns of one file that a scan needs.

@@ -43,6 +43,10 @@ pub struct ScanCommand {
     /// Ordinals of the row groups to read, in their file; only with a `url` of one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_groups: Option<Vec<u32>>,
+    /// Columns of which the plan is to tell what footers know exactly of all their rows; not with
+    /// what leaves rows out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Vec<String>>,
     /// Snapshot to read; the newest if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
@@ -68,7 +72,8 @@ impl ScanCommand {
     /// # Errors
     /// `Invalid` for what is not such JSON, naming the unknown or ill-typed key, for more than
     /// [`MAX_COMMAND_BYTES`], unless exactly one of `dataset` and `url` is given, for `row_groups`
-    /// without a `url`, or that name one twice, and for a `limit` beside a `prefilter`.
+    /// without a `url`, or that name one twice, for a `limit` beside a `prefilter`,
+    /// and for `statistics` beside what leaves rows out.
     pub fn parse(json: &[u8]) -> Result<Self> {
         if json.len() > MAX_COMMAND_BYTES {
             return Err(Error::invalid(format!(
@@ -80,6 +85,7 @@ impl ScanCommand {
             .map_err(|error| Error::invalid(format!("scan command: {error}")))?;
         command.target()?;
         command.check_row_groups()?;
+        command.check_statistics()?;
         if command.prefilter.is_some() && command.limit.is_some() {
             let what = "`limit` counts rows that a `prefilter` need not leave out: use `filter`";
             return Err(Error::invalid(what));
@@ -100,6 +106,18 @@ impl ScanCommand {
                 Err(Error::invalid("scan command names both `dataset` and `url`: give one"))
             }
         }
+    }
+
+    fn check_statistics(&self) -> Result<()> {
+        let whole = self.filter.is_none()
+            && self.prune.is_none()
+            && self.prefilter.is_none()
+            && self.limit.is_none()
+            && self.row_groups.is_none();
+        if self.statistics.is_none() || whole {
+            return Ok(());
+        }
+        Err(Error::invalid("`statistics` are of all rows: ask without what leaves some out"))
     }
 
     fn check_row_groups(&self) -> Result<()> {
@@ -132,6 +150,7 @@ mod tests {
             (r#"{"url": "a", "row_groups": [-1]}"#, "-1"),
             (r#"{"url": "a", "row_groups": 1}"#, "expected a sequence"),
             (r#"{"dataset": "a", "prefilter": "x > 1", "limit": 1}"#, "`prefilter`"),
+            (r#"{"dataset": "a", "statistics": ["x"], "limit": 1}"#, "`statistics`"),
             ("[", "EOF"),
             ("\u{1f980}", "expected value"),
         ] {

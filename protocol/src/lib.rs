@@ -27,7 +27,9 @@ pub use action::{
 pub use command::{MAX_COMMAND_BYTES, ScanCommand, ScanTarget};
 pub use int96::{INT96_KEY, Int96Path, int96_text};
 pub use map::{MapReply, MapRequest, MappedFile, MappedRowGroup};
-pub use metadata::{BatchMetadata, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject};
+pub use metadata::{
+    BatchMetadata, ColumnStatistics, RowGroupMetadata, ScanMetadata, SplitMetadata, SplitObject,
+};
 pub use sql::{SqlQuery, SqlRequest, SqlStatement, SqlTicket};
 pub use stats::{DiskStats, FlightStats, MemoryStats, OriginStats, SqlStats, Stats};
 pub use ticket::{Ticket, TicketKey, TicketKeys, TicketSplit, is_sql_ticket};

@@ -21,6 +21,29 @@ pub struct ScanMetadata {
     /// snapshot and no endpoint reads them. The first ten thousand of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<SplitObject>,
+    /// Of a command with `statistics`, what footers tell exactly of each of these columns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<ColumnStatistics>,
+}
+
+/// What the footers of all objects together tell exactly of a column.
+///
+/// Bounds are decimal numbers: the value of an integer, of a decimal without its point, the days since
+/// the Unix epoch of a date, the time since then of a timestamp, in its unit, 0 or 1 of a boolean. Those
+/// of a string, compared as bytes, are the strings themselves; other types have none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnStatistics {
+    /// Name of the column.
+    pub column: String,
+    /// Rows that are null; absent if unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nulls: Option<u64>,
+    /// Lowest value; absent if unknown, and where all rows are null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    /// Highest value, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
 }
 
 /// `app_metadata` of one endpoint.

@@ -70,18 +70,25 @@ fn commands() -> impl Strategy<Value = ScanCommand> {
     let columns = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
     let rest = (columns, text(), text(), text(), proptest::option::of(any::<u64>()), text());
     let row_groups = proptest::option::of(proptest::collection::vec(any::<u32>(), 0..4));
-    (".{0,12}", any::<bool>(), rest, row_groups).prop_map(|(name, by_url, rest, row_groups)| {
-        let (columns, filter, prune, prefilter, limit, snapshot) = rest;
-        let limit = limit.filter(|_| prefilter.is_none());
-        let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
-        // In any order, and none twice.
-        let row_groups = row_groups.map(|ordinals| {
-            let mut seen = HashSet::new();
-            ordinals.into_iter().filter(|ordinal| seen.insert(*ordinal)).collect()
-        });
-        let row_groups = row_groups.filter(|_| by_url);
-        ScanCommand { dataset, url, columns, filter, prune, prefilter, limit, row_groups, snapshot }
-    })
+    let whole = proptest::option::of(proptest::collection::vec(".{0,8}", 0..4));
+    (".{0,12}", any::<bool>(), rest, row_groups, whole).prop_map(
+        |(name, by_url, rest, row_groups, whole)| {
+            let (columns, filter, prune, prefilter, limit, snapshot) = rest;
+            let limit = limit.filter(|_| prefilter.is_none());
+            let (dataset, url) = if by_url { (None, Some(name)) } else { (Some(name), None) };
+            // In any order, and none twice.
+            let row_groups = row_groups.map(|ordinals| {
+                let mut seen = HashSet::new();
+                ordinals.into_iter().filter(|ordinal| seen.insert(*ordinal)).collect()
+            });
+            let row_groups = row_groups.filter(|_| by_url);
+            let command = ScanCommand { dataset, url, columns, snapshot, ..ScanCommand::default() };
+            if whole.is_some() {
+                return ScanCommand { statistics: whole, ..command };
+            }
+            ScanCommand { filter, prune, prefilter, limit, row_groups, ..command }
+        },
+    )
 }
 
 fn tickets() -> impl Strategy<Value = Ticket> {

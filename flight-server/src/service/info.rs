@@ -49,15 +49,21 @@ pub(super) async fn plan(
         let command = command.clone();
         async move {
             let plan = node.planner.plan(&table, &command).await?;
-            Ok((table, plan))
+            let statistics = node.planner.statistics(&table, &command).await?;
+            Ok((table, plan, statistics))
         }
         .boxed()
     });
-    let (table, plan) = planned.await?;
+    let (table, plan, statistics) = planned.await?;
     let snapshot = table.snapshot();
     let whole = Ticket {
         limit: command.limit,
-        command: ScanCommand { snapshot: Some(snapshot.id.clone()), ..command },
+        command: ScanCommand {
+            snapshot: Some(snapshot.id.clone()),
+            // Told once: tickets need not carry the question.
+            statistics: None,
+            ..command
+        },
         principal: caller.principal().map(str::to_owned),
         split: None,
         schema: table.schema_digest(),
@@ -69,7 +75,7 @@ pub(super) async fn plan(
         let splits = plan.splits.iter();
         splits.map(|split| split_endpoint(node, split, &whole)).collect::<Result<_>>()?
     };
-    let metadata = ScanMetadata { pruned: plan.pruned, ..metadata(&table) };
+    let metadata = ScanMetadata { pruned: plan.pruned, statistics, ..metadata(&table) };
     info(&plan.schema, descriptor, endpoints, plan.rows, &metadata)
 }
 
@@ -256,6 +262,7 @@ fn metadata(table: &DatasetTable) -> ScanMetadata {
         schemas: table.schemas(),
         partition_columns: snapshot.partition_columns.clone(),
         pruned: Vec::new(),
+        statistics: Vec::new(),
     }
 }
 

@@ -82,7 +82,11 @@ fn rows_at_once(sql: &str) -> usize {
     MAX_FILTER_BYTES / sql.len().max(1)
 }
 
-fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>> {
+/// Ordinals of `columns`, or of all.
+///
+/// # Errors
+/// `Invalid` naming a column that does not exist or is asked for twice.
+pub(super) fn projection(schema: &Schema, columns: Option<&[String]>) -> Result<Vec<usize>> {
     let Some(columns) = columns else { return Ok((0..schema.fields().len()).collect()) };
     let mut seen = HashSet::new();
     columns

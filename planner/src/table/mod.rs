@@ -1,5 +1,6 @@
 //! A dataset at one snapshot: its schema, and its objects cut into splits.
 
+pub(crate) mod bounds;
 pub(crate) mod int96;
 pub(crate) mod partition;
 pub(crate) mod schema;

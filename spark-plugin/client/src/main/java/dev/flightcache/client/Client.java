@@ -43,6 +43,9 @@ public interface Client extends AutoCloseable {
    */
   BatchStream read(Split split, long skipRows) throws FlightcacheException;
 
+  /** How long nothing was asked of it and no stream was open, in nanoseconds. */
+  long idleNanos();
+
   /** Bytes of buffers that streams hold at this moment. */
   long allocatedBytes();
 

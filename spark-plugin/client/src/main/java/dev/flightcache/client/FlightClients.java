@@ -25,6 +25,7 @@ final class FlightClients implements Client {
   private final Calls calls;
   private final Memory memory;
   private final TicketCall.Method method;
+  private volatile long usedNanos = System.nanoTime();
   private final LongAdder unmapped = new LongAdder();
   private final Set<SplitStream> streams = ConcurrentHashMap.newKeySet();
 
@@ -38,6 +39,7 @@ final class FlightClients implements Client {
 
   @Override
   public void ping(Duration deadline) throws FlightcacheException {
+    usedNanos = System.nanoTime();
     calls.anywhere(
         (stub, node) -> {
           // Of all calls the one that looks at nothing but the credentials.
@@ -50,6 +52,7 @@ final class FlightClients implements Client {
 
   @Override
   public ScanPlan plan(ScanCommand command, Duration deadline) throws FlightcacheException {
+    usedNanos = System.nanoTime();
     FlightDescriptor descriptor = descriptor(command);
     return calls.anywhere(
         (stub, node) -> Plans.read(stub.getFlightInfo(descriptor), node, command.filters()),
@@ -58,6 +61,7 @@ final class FlightClients implements Client {
 
   @Override
   public List<Field> schema(ScanCommand command, Duration deadline) throws FlightcacheException {
+    usedNanos = System.nanoTime();
     FlightDescriptor descriptor = descriptor(command);
     return calls.anywhere(
         (stub, node) -> {
@@ -69,6 +73,7 @@ final class FlightClients implements Client {
 
   @Override
   public List<String> datasets(Duration deadline) throws FlightcacheException {
+    usedNanos = System.nanoTime();
     return calls.anywhere(
         (stub, node) -> {
           List<String> names = new ArrayList<>();
@@ -103,7 +108,7 @@ final class FlightClients implements Client {
             memory,
             locations(split),
             new Position(skipRows, split.objects().size() == 1),
-            () -> streams.remove(self[0]));
+            () -> ended(self[0]));
     SplitStream stream = self[0];
     streams.add(stream);
     boolean open = false;
@@ -116,6 +121,17 @@ final class FlightClients implements Client {
       }
     }
     return stream;
+  }
+
+  private void ended(SplitStream stream) {
+    // In this order, for who finds no stream looks at the time.
+    usedNanos = System.nanoTime();
+    streams.remove(stream);
+  }
+
+  @Override
+  public long idleNanos() {
+    return streams.isEmpty() ? System.nanoTime() - usedNanos : 0;
   }
 
   /** Where to read it, in order; a location that cannot be used is left out. */

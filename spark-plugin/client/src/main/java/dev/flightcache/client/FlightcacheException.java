@@ -6,6 +6,9 @@ import java.io.IOException;
 public final class FlightcacheException extends IOException {
   private static final long serialVersionUID = 1L;
 
+  /** In place of a time to come back, of an error that no node told. */
+  private static final long OWN = -2;
+
   private final ErrorKind kind;
   private final long retryAfterMs;
 
@@ -23,11 +26,21 @@ public final class FlightcacheException extends IOException {
     this(kind, message, null);
   }
 
+  /** An {@code EXHAUSTED} that is not a node's: this client's own memory is at its limit. */
+  static FlightcacheException outOfMemory(String message, Throwable cause) {
+    return new FlightcacheException(ErrorKind.EXHAUSTED, message, cause, OWN);
+  }
+
+  /** Whether it is the limit of this client's memory that was met, and no node's. */
+  public boolean outOfMemory() {
+    return kind == ErrorKind.EXHAUSTED && retryAfterMs == OWN;
+  }
+
   public ErrorKind kind() {
     return kind;
   }
 
-  /** When the node asks to come back, in milliseconds; -1 if it does not say. */
+  /** When the node asks to come back, in milliseconds; negative if it does not say. */
   long retryAfterMs() {
     return retryAfterMs;
   }

@@ -75,6 +75,6 @@ final class Memory {
   private FlightcacheException exhausted(int bytes, Throwable cause) {
     String text = "no room for " + bytes + " bytes: the client's streams hold " + used.get();
     String rest = " of " + limit + "; raise its memory or read fewer splits at a time";
-    return new FlightcacheException(ErrorKind.EXHAUSTED, text + rest, cause);
+    return FlightcacheException.outOfMemory(text + rest, cause);
   }
 }

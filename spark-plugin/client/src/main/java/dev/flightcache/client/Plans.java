@@ -39,7 +39,8 @@ final class Plans {
         splits,
         pruned,
         scan.has("schemas") ? scan.count("schemas") : 0,
-        scan.has("partition_columns") ? scan.texts("partition_columns") : List.of());
+        scan.has("partition_columns") ? scan.texts("partition_columns") : List.of(),
+        statistics(scan));
   }
 
   private static Split split(FlightEndpoint endpoint, NodeAddress node, boolean filtered)
@@ -65,6 +66,19 @@ final class Plans {
       objects.add(object(object));
     }
     return objects;
+  }
+
+  private static List<ColumnStatistics> statistics(Json scan) throws FlightcacheException {
+    List<ColumnStatistics> all = new ArrayList<>();
+    for (Json one : scan.has("statistics") ? scan.objects("statistics") : List.<Json>of()) {
+      all.add(
+          new ColumnStatistics(
+              one.text("column"),
+              one.has("nulls") ? one.count("nulls") : -1,
+              one.has("min") ? one.text("min") : null,
+              one.has("max") ? one.text("max") : null));
+    }
+    return all;
   }
 
   private static StoredObject object(Json object) throws FlightcacheException {

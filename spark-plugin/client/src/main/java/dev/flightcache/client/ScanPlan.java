@@ -12,6 +12,7 @@ public final class ScanPlan {
   private final List<StoredObject> pruned;
   private final long schemas;
   private final List<String> partitionColumns;
+  private final List<ColumnStatistics> statistics;
 
   ScanPlan(
       String snapshot,
@@ -21,7 +22,8 @@ public final class ScanPlan {
       List<Split> splits,
       List<StoredObject> pruned,
       long schemas,
-      List<String> partitionColumns) {
+      List<String> partitionColumns,
+      List<ColumnStatistics> statistics) {
     this.snapshot = snapshot;
     this.bytes = bytes;
     this.rows = rows;
@@ -30,6 +32,7 @@ public final class ScanPlan {
     this.pruned = List.copyOf(pruned);
     this.schemas = schemas;
     this.partitionColumns = List.copyOf(partitionColumns);
+    this.statistics = List.copyOf(statistics);
   }
 
   /** Id of the snapshot. */
@@ -64,6 +67,11 @@ public final class ScanPlan {
   /** Columns that come from folders, and not from the files. */
   public List<String> partitionColumns() {
     return partitionColumns;
+  }
+
+  /** Of a command with {@code statistics}: these columns, in the order in which they were named. */
+  public List<ColumnStatistics> statistics() {
+    return statistics;
   }
 
   /** Of a command with a {@code prune}: files of the snapshot in which no row can match. */

@@ -41,6 +41,10 @@ final class SplitStream implements BatchStream {
   private boolean backedOff;
   private boolean returned;
   private String columns;
+
+  /** Whose columns are known to be those: a node tells them once. */
+  private Attempt compared;
+
   private long bytes;
   private long mappedBytes;
   private long waitNanos;
@@ -153,7 +157,11 @@ final class SplitStream implements BatchStream {
 
   /** Another node may be of another mind about the schema. */
   private void sameColumns() throws FlightcacheException {
+    if (compared == attempt) {
+      return;
+    }
     String those = attempt.columns();
+    compared = those == null ? null : attempt;
     if (columns == null) {
       columns = those;
     } else if (those != null && !those.equals(columns)) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import com.google.protobuf.ByteString;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.file.Files;
@@ -44,7 +45,10 @@ class GoldenTest {
                 .withSnapshot("0123"),
             ScanCommand.dataset("lineitem")
                 .withColumns(List.of("l_tax"))
-                .withPrefilter("\"l_tax\" < 0.05"));
+                .withPrefilter("\"l_tax\" < 0.05"),
+            ScanCommand.dataset("lineitem")
+                .withColumns(List.of())
+                .withStatistics(List.of("l_orderkey", "l \"quoted\"")));
     Object[] written = commands.stream().map(ScanCommand::json).toArray();
     // Spark leaves it to the node where filtering pays, and tasks read whole splits.
     Object[] lines =
@@ -60,8 +64,8 @@ class GoldenTest {
         FlightInfo.newBuilder()
             .setSchema(noColumns())
             .setTotalRecords(8)
-            .setAppMetadata(bytes("plan.json"))
-            .addEndpoint(FlightEndpoint.newBuilder().setAppMetadata(bytes("split.json")))
+            .setAppMetadata(line("plan.json", 0))
+            .addEndpoint(FlightEndpoint.newBuilder().setAppMetadata(line("split.json", 0)))
             .build();
     ScanPlan plan = Plans.read(info, NodeAddress.parse("grpc://127.0.0.1:1"), false);
     assertEquals("0123", plan.snapshot());
@@ -79,6 +83,24 @@ class GoldenTest {
     assertEquals(
         List.of(2L, 12L, 3L, 1L << 62),
         List.of((long) group.ordinal(), group.firstRow(), group.rows(), group.midpoint()));
+  }
+
+  @Test
+  void statisticsAreReadAsTheServerWritesThem() throws IOException {
+    FlightInfo info =
+        FlightInfo.newBuilder().setSchema(noColumns()).setAppMetadata(line("plan.json", 1)).build();
+    ScanPlan plan = Plans.read(info, NodeAddress.parse("grpc://127.0.0.1:1"), false);
+    List<String> told = new ArrayList<>();
+    for (ColumnStatistics one : plan.statistics()) {
+      told.add(one.column() + ' ' + one.nulls().orElse(-1) + ' ' + one.min() + ' ' + one.max());
+    }
+    assertEquals(
+        List.of(
+            "l_tax 0 Optional[" + BigInteger.TWO.pow(127).negate() + "] Optional[8]",
+            "ä 9007199254740993 Optional.empty Optional.empty",
+            "s -1 Optional[] Optional[z\"\u0000é]",
+            "f -1 Optional.empty Optional.empty"),
+        told);
   }
 
   @Test
@@ -169,7 +191,7 @@ class GoldenTest {
     return ByteString.copyFrom(bytes.toByteArray());
   }
 
-  private static ByteString bytes(String file) throws IOException {
-    return ByteString.copyFrom(Files.readAllBytes(DATA.resolve(file)));
+  private static ByteString line(String file, int number) throws IOException {
+    return ByteString.copyFromUtf8(Files.readAllLines(DATA.resolve(file)).get(number));
   }
 }

@@ -55,7 +55,8 @@ public enum Cause {
     }
   }
 
-  String label() {
+  /** As counters are named. */
+  public String label() {
     return name().toLowerCase(Locale.ROOT);
   }
 }

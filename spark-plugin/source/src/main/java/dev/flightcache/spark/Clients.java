@@ -4,9 +4,10 @@ import dev.flightcache.client.Client;
 import dev.flightcache.client.ClientOptions;
 import dev.flightcache.client.FlightcacheException;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -23,14 +24,31 @@ public final class Clients {
   /** The same, while nobody waits. */
   private static final Duration PATIENT = Duration.ofSeconds(10);
 
-  private static final Map<ClientOptions, Client> OPEN = new ConcurrentHashMap<>();
-  private static final Set<ClientOptions> MET = ConcurrentHashMap.newKeySet();
+  /** Clients that stay whatever they do: the options of a process are few, but for tokens that change. */
+  private static final int KEPT = 8;
+
+  /** Of more than that, those close that were not used for this long. */
+  private static final long IDLE_NANOS = Duration.ofMinutes(10).toNanos();
+
+  private static final Map<ClientOptions, Entry> OPEN = new ConcurrentHashMap<>();
+
+  /** Of clients that are closed. */
+  private static final LongAdder UNMAPPED = new LongAdder();
 
   private Clients() {}
 
-  /** The client for {@code options}; it is closed with the process. */
+  /** The client for {@code options}; it is closed with the process, or when it is long unused. */
   public static Client of(ClientOptions options) {
-    return OPEN.computeIfAbsent(options, Client::open);
+    return entry(options).client;
+  }
+
+  private static Entry entry(ClientOptions options) {
+    Entry known = OPEN.get(options);
+    if (known != null) {
+      return known;
+    }
+    closeIdle(KEPT, IDLE_NANOS);
+    return OPEN.computeIfAbsent(options, Entry::new);
   }
 
   /**
@@ -39,20 +57,21 @@ public final class Clients {
    * @throws FlightcacheException if none does
    */
   public static Client alive(ClientOptions options) throws FlightcacheException {
-    Client client = of(options);
+    Entry entry = entry(options);
     try {
-      client.ping(MET.contains(options) ? ALIVE : FIRST);
+      entry.client.ping(entry.met ? ALIVE : FIRST);
     } finally {
-      MET.add(options);
+      entry.met = true;
     }
-    return client;
+    return entry.client;
   }
 
   /** Connects, so that the first question need not; for a thread that may wait. */
   static void meet(ClientOptions options) {
+    Entry entry = entry(options);
     try {
-      of(options).ping(PATIENT);
-      MET.add(options);
+      entry.client.ping(PATIENT);
+      entry.met = true;
     } catch (FlightcacheException error) {
       LOG.debug("no node is there yet: {}", error.getMessage());
     }
@@ -60,23 +79,48 @@ public final class Clients {
 
   /** Bytes of buffers that the streams of all clients hold. */
   static long allocatedBytes() {
-    return OPEN.values().stream().mapToLong(Client::allocatedBytes).sum();
+    return OPEN.values().stream().mapToLong(entry -> entry.client.allocatedBytes()).sum();
+  }
+
+  /** Closes clients, if there are more than {@code kept}, that nobody has used for a while. */
+  static void closeIdle(int kept, long idleNanos) {
+    for (ClientOptions options : List.copyOf(OPEN.keySet())) {
+      Entry entry = OPEN.size() < kept ? null : OPEN.get(options);
+      if (entry != null && entry.client.idleNanos() >= idleNanos && OPEN.remove(options, entry)) {
+        UNMAPPED.add(entry.client.unmappedSplits());
+        entry.client.close();
+      }
+    }
+  }
+
+  /** How many are open. */
+  static int open() {
+    return OPEN.size();
   }
 
   /** Splits that were to be mapped and were streamed, of all clients. */
   static long unmappedSplits() {
-    return OPEN.values().stream().mapToLong(Client::unmappedSplits).sum();
+    return UNMAPPED.sum()
+        + OPEN.values().stream().mapToLong(entry -> entry.client.unmappedSplits()).sum();
   }
 
   /** Closes all clients; streams that are open end. */
   static void close() {
-    OPEN.keySet().forEach(
-        options -> {
-          MET.remove(options);
-          Client client = OPEN.remove(options);
-          if (client != null) {
-            client.close();
+    OPEN.forEach(
+        (options, entry) -> {
+          if (OPEN.remove(options, entry)) {
+            entry.client.close();
           }
         });
+  }
+
+  /** A client, and whether its nodes were asked whether they are there. */
+  private static final class Entry {
+    private final Client client;
+    private volatile boolean met;
+
+    Entry(ClientOptions options) {
+      this.client = Client.open(options);
+    }
   }
 }

@@ -7,10 +7,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -61,9 +63,9 @@ public final class Settings implements Serializable {
     return enabled;
   }
 
-  /** Whether Spark's own reader takes over where the cache fails; tests say no. */
-  public boolean fallback() {
-    return fallback;
+  /** The causes for which Spark's own reader takes over from a scan that it could have made. */
+  public Set<Cause> direct() {
+    return fallback ? EnumSet.allOf(Cause.class) : EnumSet.noneOf(Cause.class);
   }
 
   /** Whether tasks should run where their splits are. */

@@ -31,6 +31,7 @@ public final class FakeNode implements Client {
   private final AtomicInteger open = new AtomicInteger();
   private final AtomicInteger reads = new AtomicInteger();
   private volatile BiPredicate<String, Integer> keeps = (prefilter, split) -> true;
+  private volatile List<ColumnStatistics> statistics = List.of();
   private volatile FlightcacheException planError;
   private volatile FlightcacheException readError;
 
@@ -49,6 +50,14 @@ public final class FakeNode implements Client {
   /** Which splits a prefilter keeps. */
   public FakeNode keeping(BiPredicate<String, Integer> rule) {
     this.keeps = rule;
+    return this;
+  }
+
+  /** What footers tell of a column, beside what they told of others. */
+  public FakeNode telling(String column, long nulls, String min, String max) {
+    List<ColumnStatistics> all = new ArrayList<>(statistics);
+    all.add(new ColumnStatistics(column, nulls, min, max));
+    this.statistics = List.copyOf(all);
     return this;
   }
 
@@ -125,7 +134,7 @@ public final class FakeNode implements Client {
         rows += groupRows;
       }
     }
-    return new ScanPlan("snapshot-1", 3 << 20, rows, fields, splits, List.of(), 1, List.of());
+    return new ScanPlan("snapshot-1", 3 << 20, rows, fields, splits, List.of(), 1, List.of(), statistics);
   }
 
   private static List<Field> projected(String command) {
@@ -171,6 +180,11 @@ public final class FakeNode implements Client {
 
   @Override
   public void ping(Duration deadline) {}
+
+  @Override
+  public long idleNanos() {
+    return 0;
+  }
 
   @Override
   public long unmappedSplits() {

@@ -9,6 +9,7 @@ import dev.flightcache.spark.prune.FilterText;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.AttributeReference;
@@ -88,13 +89,14 @@ final class CachedFileIndex implements FileIndex {
     List<FileStatusWithMetadata> files = new ArrayList<>();
     for (FileStatusWithMetadata file : Seqs.list(directory.files())) {
       byte[] splits = planned.splits(file.fileStatus());
-      files.add(splits == null ? file : with(file, splits));
+      files.add(splits == null ? file : with(file, planned.located(file.fileStatus()), splits));
     }
     return new PartitionDirectory(directory.values(), Seqs.seq(files));
   }
 
-  private static FileStatusWithMetadata with(FileStatusWithMetadata file, byte[] splits) {
-    return new FileStatusWithMetadata(file.fileStatus(), Seqs.with(file.metadata(), SPLITS, splits));
+  private static FileStatusWithMetadata with(
+      FileStatusWithMetadata file, FileStatus located, byte[] splits) {
+    return new FileStatusWithMetadata(located, Seqs.with(file.metadata(), SPLITS, splits));
   }
 
   /** What of the filters the node may prune by. */

@@ -65,6 +65,7 @@ final class CachedParquetFormat extends ParquetFileFormat {
         settings,
         columns,
         partition,
+        new StageMetrics(session.sparkContext()),
         filtered,
         unfiltered,
         session

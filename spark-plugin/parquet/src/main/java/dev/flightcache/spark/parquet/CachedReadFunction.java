@@ -7,7 +7,7 @@ import dev.flightcache.spark.Warnings;
 import dev.flightcache.spark.range.Batches;
 import dev.flightcache.spark.range.FileSplits;
 import dev.flightcache.spark.range.PartitionedMapper;
-import dev.flightcache.spark.range.RangeBatches;
+import dev.flightcache.spark.range.RangeReads;
 import java.io.IOException;
 import java.io.Serializable;
 import org.apache.spark.broadcast.Broadcast;
@@ -28,6 +28,7 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
   private final Settings settings;
   private final Columns columns;
   private final StructType partition;
+  private final StageMetrics metrics;
   private final Function1<PartitionedFile, Iterator<InternalRow>> filtered;
   private final Function1<PartitionedFile, Iterator<InternalRow>> unfiltered;
   private final Broadcast<SerializableConfiguration> conf;
@@ -36,12 +37,14 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
       Settings settings,
       Columns columns,
       StructType partition,
+      StageMetrics metrics,
       Function1<PartitionedFile, Iterator<InternalRow>> filtered,
       Function1<PartitionedFile, Iterator<InternalRow>> unfiltered,
       Broadcast<SerializableConfiguration> conf) {
     this.settings = settings;
     this.columns = columns;
     this.partition = partition;
+    this.metrics = metrics;
     this.filtered = filtered;
     this.unfiltered = unfiltered;
     this.conf = conf;
@@ -58,11 +61,11 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
 
   private Batches batches(PartitionedFile file) throws IOException {
     String name = file.filePath().toString();
+    RangeReads reads = new RangeReads(Clients.of(settings.client()), settings.direct(), metrics);
     Option<Object> splits = file.otherConstantMetadataColumnValues().get(CachedFileIndex.SPLITS);
     if (splits.isEmpty()) {
       DirectFile direct = new DirectFile(file, null, filtered, unfiltered, conf);
-      return RangeBatches.direct(
-          Cause.UNCOVERED, direct, file.start(), file.length(), settings.fallback(), name);
+      return reads.direct(Cause.UNCOVERED, direct, file.start(), file.length(), name);
     }
     FileSplits planned;
     try {
@@ -70,18 +73,15 @@ final class CachedReadFunction extends AbstractFunction1<PartitionedFile, Iterat
     } catch (IOException error) {
       Warnings.direct(Cause.INTERNAL, name + ": " + error.getMessage());
       DirectFile direct = new DirectFile(file, null, filtered, unfiltered, conf);
-      return RangeBatches.direct(
-          Cause.INTERNAL, direct, file.start(), file.length(), settings.fallback(), name);
+      return reads.direct(Cause.INTERNAL, direct, file.start(), file.length(), name);
     }
-    return RangeBatches.of(
-        Clients.of(settings.client()),
+    return reads.read(
         planned,
         file.start(),
         file.length(),
         new PartitionedMapper(
             columns.required(), partition, file.partitionValues(), columns.caseSensitive()),
         new DirectFile(file, planned, filtered, unfiltered, conf),
-        settings.fallback(),
         name);
   }
 }

@@ -37,9 +37,11 @@ final class PlannedFiles {
 
   private final Map<String, List<Split>> splits = new HashMap<>();
   private final boolean pruned;
+  private final boolean locality;
 
-  private PlannedFiles(boolean pruned) {
+  private PlannedFiles(boolean pruned, boolean locality) {
     this.pruned = pruned;
+    this.locality = locality;
   }
 
   /**
@@ -53,7 +55,7 @@ final class PlannedFiles {
       Optional<String> prune,
       List<Path> roots,
       List<FileStatusWithMetadata> files) {
-    PlannedFiles planned = new PlannedFiles(prune.isPresent());
+    PlannedFiles planned = new PlannedFiles(prune.isPresent(), settings.locality());
     Client client = Clients.of(settings.client());
     for (Path folder : folders(roots, files)) {
       ScanCommand target = ScanCommand.url(Urls.of(folder));
@@ -112,6 +114,13 @@ final class PlannedFiles {
       Warnings.direct(Cause.INTERNAL, url + ": " + error);
       return null;
     }
+  }
+
+  /** The file as Spark should see it: near its splits, if tasks are to prefer that. */
+  FileStatus located(FileStatus file) {
+    String url = Urls.of(file.getPath(), Urls.inContainer(file.getPath()));
+    List<Split> own = splits.getOrDefault(url, List.of());
+    return locality && !own.isEmpty() ? LocatedFiles.of(file, own) : file;
   }
 
   /** The folders that hold the files, but for those inside of another. */

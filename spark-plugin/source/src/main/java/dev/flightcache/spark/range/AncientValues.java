@@ -20,7 +20,7 @@ import org.apache.spark.unsafe.Platform;
  * beginning, and in 64 bits of nanoseconds both look the same: it matters where a part of a
  * microsecond is left.
  */
-final class AncientValues {
+public final class AncientValues {
   private static final int FIRST_DAY = -141_427;
   private static final long FIRST_SECOND = Instant.parse("1900-01-02T00:00:00Z").getEpochSecond();
   private static final long NANOS_PER_MICRO = 1_000;
@@ -32,6 +32,16 @@ final class AncientValues {
   private AncientValues(Column column, AncientValues struct) {
     this.column = column;
     this.struct = struct;
+  }
+
+  /** Whether a date, in days since the Unix epoch, is so old. */
+  public static boolean isDay(int day) {
+    return day < FIRST_DAY;
+  }
+
+  /** Whether a time since the Unix epoch is so old. */
+  public static boolean isTime(long time, ColumnType.TimeUnit unit) {
+    return time < FIRST_SECOND * perSecond(unit);
   }
 
   /**
@@ -79,7 +89,7 @@ final class AncientValues {
     for (int row = 0; row < rows; row++) {
       least = Math.min(least, Platform.getInt(null, column.dataAddress() + 4L * row));
     }
-    return least < FIRST_DAY;
+    return isDay(least);
   }
 
   /** Of INT96 a null's slot does hold a time before 1900: only what is there is looked at. */

@@ -6,7 +6,7 @@ import dev.flightcache.client.Client;
 import dev.flightcache.client.ErrorKind;
 import dev.flightcache.client.FlightcacheException;
 import dev.flightcache.client.RowGroup;
-import dev.flightcache.spark.Metrics;
+import dev.flightcache.spark.ScanMetrics;
 import java.io.IOException;
 import java.util.Iterator;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
@@ -16,6 +16,7 @@ final class CachedBatches implements Batches {
   private final Client client;
   private final FileRange range;
   private final BatchMapper mapper;
+  private final ScanMetrics metrics;
   private final Iterator<FileRange.Run> runs;
 
   private FileRange.Run run;
@@ -25,10 +26,11 @@ final class CachedBatches implements Batches {
   /** Rows of the file's next row group that were given. */
   private long rowsGiven;
 
-  CachedBatches(Client client, FileRange range, BatchMapper mapper) {
+  CachedBatches(Client client, FileRange range, BatchMapper mapper, ScanMetrics metrics) {
     this.client = client;
     this.range = range;
     this.mapper = mapper;
+    this.metrics = metrics;
     this.runs = range.runs().iterator();
   }
 
@@ -52,7 +54,7 @@ final class CachedBatches implements Batches {
       }
       ColumnarBatch mapped = mapper.map(batch);
       advance(batch);
-      Metrics.served(batch.rows(), batch.mapped());
+      metrics.served(batch.rows(), batch.mapped());
       return mapped;
     }
   }
@@ -137,7 +139,7 @@ final class CachedBatches implements Batches {
 
   private void closeStream() {
     if (stream != null) {
-      Metrics.received(stream);
+      metrics.received(stream);
       stream.close();
       stream = null;
     }

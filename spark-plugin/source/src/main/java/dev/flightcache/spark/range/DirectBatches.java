@@ -1,7 +1,7 @@
 package dev.flightcache.spark.range;
 
 import dev.flightcache.client.RowGroup;
-import dev.flightcache.spark.Metrics;
+import dev.flightcache.spark.ScanMetrics;
 import java.io.IOException;
 import org.apache.spark.sql.vectorized.ColumnVector;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
@@ -14,6 +14,7 @@ import org.apache.spark.sql.vectorized.ColumnarBatch;
  */
 final class DirectBatches implements Batches {
   private final DirectReader reader;
+  private final ScanMetrics metrics;
   private final long end;
 
   private Batches current;
@@ -21,8 +22,15 @@ final class DirectBatches implements Batches {
   /** Where what is left begins once {@link #current} is done; none if not below the end. */
   private long rest;
 
-  private DirectBatches(DirectReader reader, Batches current, long skip, long rest, long end) {
+  private DirectBatches(
+      DirectReader reader,
+      ScanMetrics metrics,
+      Batches current,
+      long skip,
+      long rest,
+      long end) {
     this.reader = reader;
+    this.metrics = metrics;
     this.current = current;
     this.skip = skip;
     this.rest = rest;
@@ -30,25 +38,27 @@ final class DirectBatches implements Batches {
   }
 
   /** The whole of a range. */
-  static DirectBatches all(DirectReader reader, long start, long length) throws IOException {
+  static DirectBatches all(DirectReader reader, ScanMetrics metrics, long start, long length)
+      throws IOException {
     Batches whole = reader.open(start, length, true);
-    return new DirectBatches(reader, whole, 0, Long.MAX_VALUE, start + length);
+    return new DirectBatches(reader, metrics, whole, 0, Long.MAX_VALUE, start + length);
   }
 
   /** What {@code cached} has not given of {@code range}. */
-  static DirectBatches after(DirectReader reader, FileRange range, CachedBatches cached)
+  static DirectBatches after(
+      DirectReader reader, ScanMetrics metrics, FileRange range, CachedBatches cached)
       throws IOException {
     RowGroup group = cached.current();
     if (group == null) {
-      return new DirectBatches(reader, null, 0, Long.MAX_VALUE, range.end());
+      return new DirectBatches(reader, metrics, null, 0, Long.MAX_VALUE, range.end());
     }
     if (cached.rowsGiven() == 0) {
       Batches whole = reader.open(group.midpoint(), range.end() - group.midpoint(), true);
-      return new DirectBatches(reader, whole, 0, Long.MAX_VALUE, range.end());
+      return new DirectBatches(reader, metrics, whole, 0, Long.MAX_VALUE, range.end());
     }
     Batches partial = reader.open(group.midpoint(), 1, false);
     long rest = cached.more() ? group.midpoint() + 1 : Long.MAX_VALUE;
-    return new DirectBatches(reader, partial, cached.rowsGiven(), rest, range.end());
+    return new DirectBatches(reader, metrics, partial, cached.rowsGiven(), rest, range.end());
   }
 
   @Override
@@ -65,7 +75,7 @@ final class DirectBatches implements Batches {
       } else {
         ColumnarBatch kept = skip == 0 ? batch : from(batch, (int) skip);
         skip = 0;
-        Metrics.direct(kept.numRows());
+        metrics.direct(kept.numRows());
         return kept;
       }
     }

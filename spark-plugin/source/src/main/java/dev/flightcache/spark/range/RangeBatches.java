@@ -1,10 +1,8 @@
 package dev.flightcache.spark.range;
 
-import dev.flightcache.client.Client;
 import dev.flightcache.client.ErrorKind;
 import dev.flightcache.client.FlightcacheException;
 import dev.flightcache.spark.Cause;
-import dev.flightcache.spark.Metrics;
 import dev.flightcache.spark.Warnings;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -15,61 +13,27 @@ import org.apache.spark.sql.vectorized.ColumnarBatch;
  *
  * <p>The client has tried every node before an error comes here.
  */
-public final class RangeBatches implements Batches {
+final class RangeBatches implements Batches {
+  private final RangeReads reads;
   private final FileRange range;
   private final DirectReader reader;
-  private final boolean fallback;
   private final String file;
   private final CachedBatches cached;
 
   private DirectBatches direct;
 
-  private RangeBatches(
-      FileRange range, CachedBatches cached, DirectReader reader, boolean fallback, String file) {
-    this.range = range;
-    this.cached = cached;
-    this.reader = reader;
-    this.fallback = fallback;
-    this.file = file;
-  }
-
   /**
-   * The rows of {@code length} bytes from {@code start} of a file that the driver planned.
+   * The rows of {@code range}.
    *
-   * @param fallback whether Spark's own reader may take over
    * @param file names the file in messages
    */
-  public static Batches of(
-      Client client,
-      FileSplits splits,
-      long start,
-      long length,
-      BatchMapper mapper,
-      DirectReader reader,
-      boolean fallback,
-      String file)
-      throws IOException {
-    FileRange range = FileRange.of(splits, start, length);
-    if (range == null) {
-      return direct(Cause.LAYOUT, reader, start, length, fallback, file);
-    }
-    CachedBatches cached = new CachedBatches(client, range, mapper);
-    return new RangeBatches(range, cached, reader, fallback, file);
-  }
-
-  /**
-   * The rows of a range by Spark's own reader alone.
-   *
-   * @param why what is counted
-   */
-  public static Batches direct(
-      Cause why, DirectReader reader, long start, long length, boolean fallback, String file)
-      throws IOException {
-    Metrics.fallback(why);
-    if (!fallback) {
-      throw new IOException(file + " is not read from the cache (" + why + "), and must be");
-    }
-    return DirectBatches.all(reader, start, length);
+  RangeBatches(
+      RangeReads reads, FileRange range, BatchMapper mapper, DirectReader reader, String file) {
+    this.reads = reads;
+    this.range = range;
+    this.reader = reader;
+    this.file = file;
+    this.cached = new CachedBatches(reads.client(), range, mapper, reads.metrics());
   }
 
   @Override
@@ -94,13 +58,13 @@ public final class RangeBatches implements Batches {
   }
 
   private void goDirect(Cause why, IOException error) throws IOException {
-    Metrics.fallback(why);
-    if (!fallback) {
+    reads.metrics().fallback(why);
+    if (!reads.mayGoDirect(why)) {
       throw new IOException(file + " is not read from the cache: " + error.getMessage(), error);
     }
     Warnings.direct(why, file + ": " + error.getMessage());
     reader.verify();
-    direct = DirectBatches.after(reader, range, cached);
+    direct = DirectBatches.after(reader, reads.metrics(), range, cached);
     cached.close();
   }
 

@@ -125,6 +125,23 @@ final class Dataset {
     }
   }
 
+  /**
+   * Plans a scan of no column that tells what footers know of {@code columns}; empty if the server
+   * cannot tell.
+   */
+  Optional<ScanPlan> statistics(List<String> columns) {
+    ScanCommand command = command(snapshot).withColumns(List.of());
+    command = columns.isEmpty() ? command : command.withStatistics(columns);
+    try {
+      return Optional.of(client().plan(command, settings.planTimeout()));
+    } catch (FlightcacheException error) {
+      if (error.kind() == ErrorKind.INVALID) {
+        return Optional.empty();
+      }
+      throw failed(error);
+    }
+  }
+
   private ScanCommand command(String id) {
     return id == null ? target : target.withSnapshot(id);
   }

@@ -10,7 +10,7 @@ final class Failures {
   private Failures() {}
 
   static String message(String dataset, FlightcacheException error) {
-    return "flightcache cannot read " + dataset + ": " + error.getMessage() + advice(error.kind());
+    return "flightcache cannot read " + dataset + ": " + error.getMessage() + advice(error);
   }
 
   /** The error of a task. Its node's other locations were tried before. */
@@ -24,8 +24,12 @@ final class Failures {
     return new IOException(message, error);
   }
 
-  private static String advice(ErrorKind kind) {
-    switch (kind) {
+  private static String advice(FlightcacheException error) {
+    if (error.outOfMemory()) {
+      return ": set `spark.flightcache.memory`, or the option `memory`, and as much more"
+          + " `spark.executor.memoryOverhead`";
+    }
+    switch (error.kind()) {
       case STALE:
         return "; its files changed after the query was planned: run the query again";
       case UNAUTHENTICATED:

@@ -15,6 +15,7 @@ final class FlightcacheBatch implements Batch {
   private final Dataset dataset;
   private final ScanPlan plan;
   private final StructType required;
+  private final FileMetadata metadata;
   private final String prune;
   private final Integer limit;
   private final boolean caseSensitive;
@@ -23,12 +24,14 @@ final class FlightcacheBatch implements Batch {
       Dataset dataset,
       ScanPlan plan,
       StructType required,
+      FileMetadata metadata,
       String prune,
       Integer limit,
       boolean caseSensitive) {
     this.dataset = dataset;
     this.plan = plan;
     this.required = required;
+    this.metadata = metadata;
     this.prune = prune;
     this.limit = limit;
     this.caseSensitive = caseSensitive;
@@ -48,7 +51,7 @@ final class FlightcacheBatch implements Batch {
   @Override
   public PartitionReaderFactory createReaderFactory() {
     return new FlightcacheReaderFactory(
-        dataset.name(), dataset.settings().client(), dataset.clients(), required, caseSensitive);
+        dataset.name(), dataset.settings().client(), dataset.clients(), metadata, caseSensitive);
   }
 
   @Override

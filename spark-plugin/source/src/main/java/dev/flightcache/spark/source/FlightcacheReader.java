@@ -14,7 +14,6 @@ import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.sql.connector.metric.CustomTaskMetric;
 import org.apache.spark.sql.connector.read.PartitionReader;
-import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
 
 /** The batches of some splits, one stream after the other. */
@@ -22,9 +21,10 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
   private final String dataset;
   private final Client client;
   private final Iterator<Split> splits;
-  private final StructType required;
+  private final FileMetadata metadata;
   private final boolean caseSensitive;
 
+  private Split split;
   private BatchStream stream;
   private CachedBatch columns;
   private ColumnarBatch batch;
@@ -39,12 +39,12 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
       String dataset,
       Client client,
       List<Split> splits,
-      StructType required,
+      FileMetadata metadata,
       boolean caseSensitive) {
     this.dataset = dataset;
     this.client = client;
     this.splits = splits.iterator();
-    this.required = required;
+    this.metadata = metadata;
     this.caseSensitive = caseSensitive;
   }
 
@@ -53,7 +53,9 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
     try {
       while (stream != null || splits.hasNext()) {
         if (stream == null) {
-          stream = client.read(splits.next(), 0);
+          split = splits.next();
+          stream = client.read(split, 0);
+          batch = null;
         }
         if (!stream.next()) {
           closeStream();
@@ -68,14 +70,16 @@ final class FlightcacheReader implements PartitionReader<ColumnarBatch> {
     }
   }
 
-  private void show(Batch next) throws FlightcacheException {
+  private void show(Batch next) throws IOException {
     if (columns == null) {
       List<Field> fields = new ArrayList<>();
       for (int i = 0; i < next.columns(); i++) {
         fields.add(next.column(i).field());
       }
-      columns = new CachedBatch(fields, required, caseSensitive);
-      batch = new ColumnarBatch(columns.vectors());
+      columns = new CachedBatch(fields, metadata.data(), caseSensitive);
+    }
+    if (batch == null) {
+      batch = new ColumnarBatch(metadata.vectors(columns.vectors(), split));
     }
     columns.load(next, 0);
     batch.setNumRows(next.rows());

@@ -5,7 +5,6 @@ import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.connector.read.InputPartition;
 import org.apache.spark.sql.connector.read.PartitionReader;
 import org.apache.spark.sql.connector.read.PartitionReaderFactory;
-import org.apache.spark.sql.types.StructType;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
 
 /** What executors get beside their partitions. Columnar only. */
@@ -15,19 +14,19 @@ final class FlightcacheReaderFactory implements PartitionReaderFactory {
   private final String dataset;
   private final ClientOptions options;
   private final NodeClients clients;
-  private final StructType required;
+  private final FileMetadata metadata;
   private final boolean caseSensitive;
 
   FlightcacheReaderFactory(
       String dataset,
       ClientOptions options,
       NodeClients clients,
-      StructType required,
+      FileMetadata metadata,
       boolean caseSensitive) {
     this.dataset = dataset;
     this.options = options;
     this.clients = clients;
-    this.required = required;
+    this.metadata = metadata;
     this.caseSensitive = caseSensitive;
   }
 
@@ -40,7 +39,7 @@ final class FlightcacheReaderFactory implements PartitionReaderFactory {
   public PartitionReader<ColumnarBatch> createColumnarReader(InputPartition partition) {
     FlightcachePartition splits = (FlightcachePartition) partition;
     return new FlightcacheReader(
-        dataset, clients.of(options), splits.splits(), required, caseSensitive);
+        dataset, clients.of(options), splits.splits(), metadata, caseSensitive);
   }
 
   @Override

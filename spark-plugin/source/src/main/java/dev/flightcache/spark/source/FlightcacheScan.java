@@ -35,6 +35,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
   private final Dataset dataset;
   private final StructType schema;
   private final StructType required;
+  private final FileMetadata metadata;
   private final List<String> columns;
   private final List<String> missing;
   private final List<Predicate> predicates;
@@ -53,11 +54,12 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
     this.dataset = dataset;
     this.schema = schema;
     this.required = required;
+    this.metadata = new FileMetadata(required, schema);
     this.predicates = predicates;
     this.limit = limit;
     this.caseSensitive = SQLConf.get().caseSensitiveAnalysis();
-    this.columns = columns(dataset, required, caseSensitive);
-    this.missing = new ArrayList<>(List.of(required.fieldNames()));
+    this.columns = columns(dataset, metadata.data(), caseSensitive);
+    this.missing = new ArrayList<>(List.of(metadata.data().fieldNames()));
     missing.removeIf(
         name -> VectorTypes.find(dataset.fields(), name, caseSensitive).isPresent());
     this.prune = PredicateText.prune(predicates, schema, dataset.fields()).orElse(null);
@@ -107,7 +109,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   @Override
   public synchronized Batch toBatch() {
-    return new FlightcacheBatch(dataset, plan(), required, prune, limit, caseSensitive);
+    return new FlightcacheBatch(dataset, plan(), required, metadata, prune, limit, caseSensitive);
   }
 
   /** Stored bytes, not decoded ones, so that joins are chosen as over the files. */
@@ -125,7 +127,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
   public NamedReference[] filterAttributes() {
     return limit != null
         ? new NamedReference[0]
-        : Arrays.stream(required.fieldNames())
+        : Arrays.stream(metadata.data().fieldNames())
             .map(FlightcacheScan::reference)
             .toArray(NamedReference[]::new);
   }

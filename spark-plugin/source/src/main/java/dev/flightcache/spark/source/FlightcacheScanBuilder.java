@@ -1,10 +1,8 @@
 package dev.flightcache.spark.source;
 
-import dev.flightcache.client.ScanPlan;
 import dev.flightcache.spark.prune.PredicateText;
 import java.util.List;
 import org.apache.spark.sql.connector.expressions.aggregate.Aggregation;
-import org.apache.spark.sql.connector.expressions.aggregate.CountStar;
 import org.apache.spark.sql.connector.expressions.filter.Predicate;
 import org.apache.spark.sql.connector.read.Scan;
 import org.apache.spark.sql.connector.read.ScanBuilder;
@@ -12,6 +10,7 @@ import org.apache.spark.sql.connector.read.SupportsPushDownAggregates;
 import org.apache.spark.sql.connector.read.SupportsPushDownLimit;
 import org.apache.spark.sql.connector.read.SupportsPushDownRequiredColumns;
 import org.apache.spark.sql.connector.read.SupportsPushDownV2Filters;
+import org.apache.spark.sql.internal.SQLConf;
 import org.apache.spark.sql.types.StructType;
 
 /** Collects what a query needs of a dataset. */
@@ -27,7 +26,7 @@ final class FlightcacheScanBuilder
   private StructType required;
   private List<Predicate> predicates = List.of();
   private Integer limit;
-  private Long count;
+  private FlightcacheAggregateScan answer;
 
   FlightcacheScanBuilder(Dataset dataset, StructType schema) {
     this.dataset = dataset;
@@ -67,14 +66,10 @@ final class FlightcacheScanBuilder
     return true;
   }
 
-  /** Only {@code COUNT(*)} of a whole dataset, which its footers tell. */
+  /** Only of a whole dataset, whose footers tell. */
   @Override
   public boolean supportCompletePushDown(Aggregation aggregation) {
-    return aggregation.groupByExpressions().length == 0
-        && aggregation.aggregateExpressions().length == 1
-        && aggregation.aggregateExpressions()[0] instanceof CountStar
-        && predicates.isEmpty()
-        && limit == null;
+    return predicates.isEmpty() && limit == null && aggregates().areTold(aggregation);
   }
 
   @Override
@@ -82,18 +77,18 @@ final class FlightcacheScanBuilder
     if (!supportCompletePushDown(aggregation)) {
       return false;
     }
-    ScanPlan plan = dataset.plan(List.of(), List.of(), null, null, null);
-    if (plan.rows() < 0) {
-      return false;
-    }
-    this.count = plan.rows();
-    return true;
+    this.answer = aggregates().answer(aggregation).orElse(null);
+    return answer != null;
+  }
+
+  private Aggregates aggregates() {
+    return new Aggregates(dataset, schema, SQLConf.get().caseSensitiveAnalysis());
   }
 
   @Override
   public Scan build() {
-    return count != null
-        ? new FlightcacheCountScan(dataset.toString(), count)
+    return answer != null
+        ? answer
         : new FlightcacheScan(dataset, schema, required, predicates, limit);
   }
 }

@@ -3,22 +3,17 @@ package dev.flightcache.spark.source;
 import dev.flightcache.client.RowGroup;
 import dev.flightcache.client.Split;
 import dev.flightcache.client.StoredObject;
-import java.net.URI;
-import java.net.URISyntaxException;
+import dev.flightcache.spark.Hosts;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Which splits one task reads: consecutive ones as long as they stay below a bound, so that a
  * dataset of many small files does not become a task for each.
  */
 final class Packing {
-  private static final Logger LOG = LoggerFactory.getLogger(Packing.class);
-
   /** What opening a stream is worth, in bytes. */
   private static final long OPEN_BYTES = 1 << 20;
 
@@ -75,21 +70,9 @@ final class Packing {
     Set<String> hosts = new LinkedHashSet<>();
     if (locality) {
       for (Split split : splits) {
-        split.locations().stream().limit(1).forEach(url -> addHost(hosts, url));
+        Hosts.of(split).ifPresent(hosts::add);
       }
     }
     return new FlightcachePartition(splits, new ArrayList<>(hosts));
-  }
-
-  private static void addHost(Set<String> hosts, String url) {
-    try {
-      String host = new URI(url).getHost();
-      if (host != null) {
-        hosts.add(host);
-      }
-    } catch (URISyntaxException error) {
-      // A preference, no more: the client says what is wrong with the address when it reads.
-      LOG.debug("no host in the location {}", url);
-    }
   }
 }

@@ -171,6 +171,11 @@ final class FakeFile implements Client, DirectReader, BatchMapper {
   }
 
   @Override
+  public long idleNanos() {
+    return 0;
+  }
+
+  @Override
   public long unmappedSplits() {
     return 0;
   }

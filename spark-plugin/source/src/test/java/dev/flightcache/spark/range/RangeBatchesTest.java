@@ -7,9 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.flightcache.client.FakePlans;
 import dev.flightcache.client.RowGroup;
 import dev.flightcache.client.StoredObject;
+import dev.flightcache.spark.Cause;
+import dev.flightcache.spark.ScanMetrics;
 import java.io.IOException;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeSet;
 import org.apache.spark.sql.vectorized.ColumnarBatch;
 import org.junit.jupiter.api.Test;
@@ -45,8 +49,9 @@ class RangeBatchesTest {
 
   private static void read(FakeFile file, long start, long length, boolean fallback, int[] seen)
       throws IOException {
-    try (Batches batches =
-        RangeBatches.of(file, file.splits, start, length, file, file, fallback, "t")) {
+    Set<Cause> direct = fallback ? EnumSet.allOf(Cause.class) : EnumSet.noneOf(Cause.class);
+    RangeReads reads = new RangeReads(file, direct, new ScanMetrics());
+    try (Batches batches = reads.read(file.splits, start, length, file, file, "t")) {
       for (ColumnarBatch batch = batches.next(); batch != null; batch = batches.next()) {
         for (int i = 0; i < batch.numRows(); i++) {
           seen[(int) batch.column(0).getLong(i)]++;

@@ -60,6 +60,11 @@ class SourceTest {
 
   @AfterEach
   void everyStreamIsClosed() {
+    // Tasks of a job that failed end after it.
+    long deadline = System.nanoTime() + 10_000_000_000L;
+    while (node.openStreams() > 0 && System.nanoTime() < deadline) {
+      Thread.yield();
+    }
     assertEquals(0, node.openStreams());
   }
 
@@ -158,6 +163,50 @@ class SourceTest {
   }
 
   @Test
+  void boundsAreToldByFooters() {
+    node.telling("id", 3, "-5", "9000000000").telling("word", 7, "", "zé");
+    node.telling("price", 0, "-1", "12345678901234567890").telling("day", 0, "-1", "19000");
+    Dataset<Row> told =
+        table()
+            .selectExpr(
+                "min(id)", "max(id)", "count(id)", "count(*)", "min(word)", "max(word)",
+                "min(price)", "max(price)", "max(day)");
+    assertEquals(
+        "[-5,9000000000,597,600,,zé,-0.01,123456789012345678.90,2022-01-08]",
+        told.first().toString());
+    assertEquals(0, node.reads());
+    String command = command();
+    assertTrue(command.contains("\"statistics\":[\"id\",\"word\",\"price\",\"day\"]"), command);
+    assertFalse(plan(told).toString().contains("Aggregate"), plan(told).toString());
+  }
+
+  @Test
+  void whatFootersLeaveOpenIsRead() {
+    // No bound, no count of nulls, what Spark may rebase, what its type has no room for.
+    node.telling("id", -1, null, "599").telling("day", 0, "-200000", "599");
+    node.telling("price", 0, "0", "1" + "0".repeat(20));
+    for (String one : List.of("min(id)", "count(id)", "min(day)", "max(price)", "min(st.a)")) {
+      int before = node.reads();
+      Dataset<Row> rows = table().selectExpr(one);
+      assertTrue(plan(rows).toString().contains("Aggregate"), one);
+      rows.first();
+      assertEquals(3, node.reads() - before, one);
+    }
+    assertEquals(599, table().selectExpr("max(id)").first().getLong(0));
+    assertEquals(1, table().where("id = 1").selectExpr("max(id)").first().getLong(0));
+    assertEquals(600, table().groupBy("id").agg(functions.max("id")).collectAsList().size());
+    assertEquals(600, table().selectExpr("count(distinct id)").first().getLong(0));
+  }
+
+  @Test
+  void ofNullsAloneThereIsNoBound() {
+    node.telling("id", FakeNode.ROWS, null, null);
+    Dataset<Row> rows = table().selectExpr("min(id)", "max(id)", "count(id)");
+    assertEquals("[null,null,0]", rows.first().toString());
+    assertEquals(0, node.reads());
+  }
+
+  @Test
   void countIsToldByThePlan() {
     assertEquals(FakeNode.ROWS, table().count());
     assertEquals(0, node.reads());
@@ -250,6 +299,32 @@ class SourceTest {
     assertEquals(10L * FakeNode.ROWS, scan.metrics().apply(BytesMetric.NAME).value());
     assertEquals(FakeNode.ROWS, scan.metrics().apply(WaitMetric.NAME).value());
     assertTrue(plan.toString().contains("flightcache t"), plan.toString());
+  }
+
+  @Test
+  void rowsTellWhichFileTheyAreFrom() {
+    Dataset<Row> rows =
+        table()
+            .selectExpr("id", "_metadata.file_path", "_metadata.file_size", "word", "_metadata")
+            .where("id < 2 AND _metadata.file_name = 'a.parquet'")
+            .orderBy("id");
+    String file = "t/a.parquet,a.parquet,3145728,null";
+    assertEquals(
+        "[[0,t/a.parquet,3145728,null,[" + file + "]], [1,t/a.parquet,3145728,b,[" + file + "]]]",
+        rows.collectAsList().toString());
+    assertTrue(command().contains("\"columns\":[\"id\",\"word\"]"));
+    assertEquals(0, table().where("_metadata.file_size = 1").count());
+    assertEquals(
+        "[[600]]",
+        spark.sql("select sum(_metadata.file_size) / 3145728.0 as n, 1 from fc.t")
+            .selectExpr("cast(n as int)").collectAsList().toString());
+    assertFalse(List.of(table().columns()).contains("_metadata"), "it is hidden in *");
+  }
+
+  @Test
+  void aColumnOfThatNameHidesTheMetadata() {
+    Dataset<Row> rows = reader().schema("id bigint, _metadata string").load("t");
+    assertEquals("[[0,null]]", rows.where("id = 0").select("id", "_metadata").collectAsList().toString());
   }
 
   @Test
