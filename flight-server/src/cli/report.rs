@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_table_of_stats_has_every_figure() {
         let table = stats_table(&serde_json::to_value(Stats::default()).unwrap());
-        assert_eq!(table.lines().count(), 29, "{table}");
+        assert_eq!(table.lines().count(), 30, "{table}");
         assert!(table.contains("memory hits"), "{table}");
         for sized in ["disk capacity", "sql memory bytes"] {
             let shown = table.lines().find(|line| line.starts_with(sized));
