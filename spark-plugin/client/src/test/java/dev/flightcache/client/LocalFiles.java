@@ -79,7 +79,7 @@ final class LocalFiles {
     ByteBuffer file = ByteBuffer.allocate(128 + payload.length).order(ByteOrder.LITTLE_ENDIAN);
     file.put("FLTCACHE".getBytes(StandardCharsets.UTF_8));
     file.putLong(0x0123456789abcdefL).putLong(-2);
-    file.putShort((short) 1).put((byte) 1).put((byte) 0);
+    file.putShort((short) 2).put((byte) 1).put((byte) 0);
     file.putInt(key.length).putLong(payload.length);
     file.position(64);
     file.put(key).position(128);
