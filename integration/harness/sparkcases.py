@@ -143,6 +143,15 @@ FILTERED = [
     ),
     # Pushed down, parquet-mr looks for 0.0 in a dictionary that has -0.0, and drops the row group.
     read("where_zero", "types", where="f64 = 0.0", conf={"parquet__filterPushdown": "false"}),
+    # A column that only differs by case is another one, and so null in every row.
+    read(
+        "where_case_counts",
+        "narrow",
+        way="either",
+        schema="I int, f float",
+        where="I IS NULL",
+        conf={"caseSensitive": "true"},
+    ),
     read(
         "where_not_pushed",
         "types",

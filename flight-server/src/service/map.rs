@@ -11,6 +11,7 @@ use flightcache_planner::PlainRowGroup;
 use flightcache_protocol::{
     Action, MapReply, MapRequest, MappedFile, MappedRowGroup, is_sql_ticket,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::read;
 use crate::{
@@ -39,7 +40,7 @@ pub(super) async fn map(
     let ticket = node.ticket_keys.get().open(&sealed, now_ms())?;
     caller.must_own(ticket.principal.as_deref())?;
     // Files are read to be verified, which is work as a stream's is, and is bounded with it.
-    let Ok(_place) = Arc::clone(&node.streams).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&node.streams).try_acquire_owned() else {
         return Ok(streamed("all streams of the node are taken"));
     };
     let table = read::table(node, caller, &ticket).await?;
@@ -52,7 +53,7 @@ pub(super) async fn map(
     let planning = Arc::clone(node);
     let plain = async move { planning.planner.plain(&table, &ticket.command, &split).await };
     match node.on_cpu(plain).await? {
-        Some(row_groups) => lease(node, &disk, row_groups).await,
+        Some(row_groups) => lease((node, place), disk, row_groups).await,
         None => Ok(streamed("its rows are not the columns of a file as they are cached")),
     }
 }
@@ -61,13 +62,23 @@ fn streamed(why: &str) -> MapReply {
     MapReply::Streamed(why.to_owned())
 }
 
-async fn lease(node: &Node, disk: &DiskStore, row_groups: Vec<PlainRowGroup>) -> Result<MapReply> {
+async fn lease(
+    (node, place): (&Node, OwnedSemaphorePermit),
+    disk: DiskStore,
+    row_groups: Vec<PlainRowGroup>,
+) -> Result<MapReply> {
     let files = row_groups.iter().map(|row_group| row_group.chunks.parts.len()).sum::<usize>();
     if files > MAX_FILES {
         return Ok(streamed("it has too many files"));
     }
     let keys = row_groups.iter().flat_map(|row_group| row_group.chunks.keys()).collect();
-    let leased = match disk.lease(keys).await {
+    // Goes on without its caller, and so keeps its place until it is done.
+    let leasing = disk.clone();
+    let leased = tokio::spawn(async move {
+        let _place = place;
+        leasing.lease(keys).await
+    });
+    let leased = match leased.await.unwrap_or(Leased::Absent) {
         Leased::Files(files) => files,
         Leased::Absent => {
             // What memory holds was not written if too much was; the next to ask should find it.

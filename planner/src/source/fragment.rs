@@ -232,7 +232,11 @@ impl FragmentBatches {
             self.unfiltered -= 1;
             return Ok(None);
         }
-        let selected = booleans(filter, batch)?;
+        let selected = match booleans(filter, batch) {
+            // What cannot be said of a row leaves it in.
+            Err(_) if self.evaluation.advisory => return Ok(None),
+            selected => selected?,
+        };
         let (rows, kept) = (batch.num_rows(), selected.true_count());
         if self.evaluation.advisory && kept > rows / 2 {
             self.unfiltered = UNFILTERED;
@@ -305,7 +309,8 @@ impl Evaluation {
             let end = rows.min(piece + PIECE_ROWS);
             for first in (piece..end).step_by(step) {
                 let batch = slice(schema, &columns, first, step.min(end - first))?;
-                if booleans(filter, &batch)?.true_count() > 0 {
+                let selected = booleans(filter, &batch);
+                if (self.advisory && selected.is_err()) || selected?.true_count() > 0 {
                     return Ok(true);
                 }
             }

@@ -110,6 +110,8 @@ async fn a_prefilter_leaves_rows_out_where_that_pays() {
     // Row groups are pruned by all of it, rows by what is read anyway.
     assert_eq!(rows(&["day"], "id = 17").await, (100, 100, Some(100)));
     assert_eq!(rows(&["day"], "id < 100 AND day = DATE '1970-01-02'").await, (3, 100, None));
+    // What fails for a row leaves it in.
+    assert_eq!(rows(&["id"], "100 / (id - 17) > 1000").await, (100, 630, None));
     // Beside an exact filter it prunes, and no more.
     let both = ScanCommand {
         filter: Some("id % 2 = 0".to_owned()),

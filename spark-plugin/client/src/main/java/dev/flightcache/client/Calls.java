@@ -57,6 +57,16 @@ final class Calls {
 
   /** Asks {@code node}, which {@link #entered} gave. */
   <T> T ask(Node node, Question<T> question, long nanos) throws FlightcacheException {
+    return ask(node, question, nanos, true);
+  }
+
+  /** The same, of what may stay unanswered: that it takes too long says nothing of the node. */
+  <T> T askIdly(Node node, Question<T> question, long nanos) throws FlightcacheException {
+    return ask(node, question, nanos, false);
+  }
+
+  private <T> T ask(Node node, Question<T> question, long nanos, boolean timed)
+      throws FlightcacheException {
     FlightcacheException failure = null;
     Node.Connection connection = null;
     try {
@@ -75,6 +85,8 @@ final class Calls {
       }
       if (failure == null) {
         node.breaker().answered();
+      } else if (!timed && failure.kind() == ErrorKind.TIMEOUT) {
+        node.breaker().left();
       } else {
         node.breaker().ended(failure);
       }

@@ -58,14 +58,14 @@ final class Mapping {
     }
     Node node = calls.entered(address);
     try {
-      MapReply reply = calls.ask(node, (stub, at) -> asked(stub, split), ASK_NANOS);
+      MapReply reply = calls.askIdly(node, (stub, at) -> asked(stub, split), ASK_NANOS);
       return reply.streamed() ? null : found(node, reply);
     } catch (FlightcacheException error) {
       if (error.kind() == ErrorKind.CANCELLED) {
         throw error;
       }
-      if (error.kind() == ErrorKind.INVALID) {
-        // It is older than the question.
+      if (error.kind() == ErrorKind.INVALID || error.kind() == ErrorKind.TIMEOUT) {
+        // It is older than the question, or its disk too slow to look at files first.
         locality.apart();
       }
       // Whether it is the ticket or the node, the stream will say.
@@ -80,6 +80,10 @@ final class Mapping {
       return attempt;
     } catch (NoSuchFileException error) {
       node.locality().missed();
+    } catch (FlightcacheException error) {
+      if (error.kind() != ErrorKind.EXHAUSTED) {
+        node.locality().apart();
+      }
     } catch (IOException | RuntimeException error) {
       node.locality().apart();
     }

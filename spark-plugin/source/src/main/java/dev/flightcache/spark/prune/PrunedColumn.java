@@ -5,6 +5,7 @@ import dev.flightcache.client.Field;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import org.apache.spark.sql.internal.SQLConf;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.DecimalType;
@@ -125,8 +126,9 @@ final class PrunedColumn {
     return DataTypes.BooleanType.equals(type) ? Optional.of(Form.BOOLEAN) : Optional.empty();
   }
 
+  /** Names that are equal are those of one column. */
   private static String fold(String name) {
-    return name.toLowerCase(Locale.ROOT);
+    return SQLConf.get().caseSensitiveAnalysis() ? name : name.toLowerCase(Locale.ROOT);
   }
 
   /** Its name as an identifier. */

@@ -80,7 +80,9 @@ final class Aggregates {
             .filter(one -> one.column().equals(field.name()))
             .findFirst()
             .orElse(null);
-    if (known == null) {
+    // What is told is in the unit of the column as it is in that snapshot.
+    boolean same = plan.fields().stream().anyMatch(one -> one.toString().equals(field.toString()));
+    if (known == null || !same) {
       return Optional.empty();
     }
     long values = known.nulls().isPresent() ? plan.rows() - known.nulls().getAsLong() : -1;

@@ -126,11 +126,11 @@ final class Dataset {
   }
 
   /**
-   * Plans a scan of no column that tells what footers know of {@code columns}; empty if the server
-   * cannot tell.
+   * Plans a scan of {@code columns} that tells what footers know of them; empty if the server cannot
+   * tell.
    */
   Optional<ScanPlan> statistics(List<String> columns) {
-    ScanCommand command = command(snapshot).withColumns(List.of());
+    ScanCommand command = command(snapshot).withColumns(columns);
     command = columns.isEmpty() ? command : command.withStatistics(columns);
     try {
       return Optional.of(client().plan(command, settings.planTimeout()));
