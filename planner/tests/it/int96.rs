@@ -142,3 +142,19 @@ async fn a_partition_column_is_not_told() {
     harness.put("ts=2020/a.parquet", file(&[DAY_OF_2020])).await;
     assert_eq!(told(&harness).await, None);
 }
+
+/// A cache file holds nanoseconds and nothing that says where from: a client that mapped it could not
+/// tell them from those of INT64.
+#[tokio::test]
+async fn int96_columns_are_streamed_and_not_mapped() {
+    let harness = Harness::new();
+    harness.put("a.parquet", file(&[DAY_OF_2020])).await;
+    let table = harness.table().await.unwrap();
+    for (column, mapped) in [("n", true), ("ts", false)] {
+        let columns = Some(vec![column.to_owned()]);
+        let command = ScanCommand { columns, ..ScanCommand::dataset("data") };
+        let plan = harness.plan(&command).await.unwrap();
+        let plain = harness.planner.plain(&table, &command, &plan.splits[0].ticket).await.unwrap();
+        assert_eq!(plain.is_some(), mapped, "{column}");
+    }
+}
