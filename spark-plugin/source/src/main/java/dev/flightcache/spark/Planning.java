@@ -17,18 +17,18 @@ public final class Planning {
   /**
    * Plans {@code command}.
    *
-   * @param prune SQL, or null: a hint, which is left out if the node does not take it
+   * @param prefilter SQL, or null: a hint, which is left out if the node does not take it
    */
-  public static ScanPlan plan(Client client, ScanCommand command, String prune, Duration timeout)
+  public static ScanPlan plan(Client client, ScanCommand command, String prefilter, Duration timeout)
       throws FlightcacheException {
-    if (prune != null) {
+    if (prefilter != null) {
       try {
-        return client.plan(command.withPrefilter(prune), timeout);
+        return client.plan(command.withPrefilter(prefilter), timeout);
       } catch (FlightcacheException error) {
         if (error.kind() != ErrorKind.INVALID) {
           throw error;
         }
-        Warnings.direct(Cause.INVALID, "a scan is planned without pruning: " + error.getMessage());
+        Warnings.direct(Cause.INVALID, "a scan is planned without its conditions: " + error.getMessage());
       }
     }
     return client.plan(command, timeout);

@@ -71,7 +71,7 @@ final class CachedFileIndex implements FileIndex {
     List<PartitionDirectory> directories = Seqs.list(listed);
     PlannedFiles planned =
         PlannedFiles.plan(
-            settings, columns, prune(dataFilters), Seqs.list(rootPaths()), statuses(directories));
+            settings, columns, prefilter(dataFilters), Seqs.list(rootPaths()), statuses(directories));
     List<PartitionDirectory> attached = new ArrayList<>(directories.size());
     for (PartitionDirectory directory : directories) {
       attached.add(attach(directory, planned));
@@ -99,8 +99,8 @@ final class CachedFileIndex implements FileIndex {
     return new FileStatusWithMetadata(located, Seqs.with(file.metadata(), SPLITS, splits));
   }
 
-  /** What of the filters the node may prune by. */
-  private Optional<String> prune(Seq<Expression> dataFilters) {
+  /** What of the filters the node may leave rows out by. */
+  private Optional<String> prefilter(Seq<Expression> dataFilters) {
     List<Filter> filters = new ArrayList<>();
     for (Expression filter : Seqs.list(dataFilters)) {
       if (ofTheFile(filter)) {

@@ -52,17 +52,17 @@ final class PlannedFiles {
   static PlannedFiles plan(
       Settings settings,
       Columns columns,
-      Optional<String> prune,
+      Optional<String> prefilter,
       List<Path> roots,
       List<FileStatusWithMetadata> files) {
-    PlannedFiles planned = new PlannedFiles(prune.isPresent(), settings.locality());
+    PlannedFiles planned = new PlannedFiles(prefilter.isPresent(), settings.locality());
     Client client = Clients.of(settings.client());
     for (Path folder : folders(roots, files)) {
       ScanCommand target = ScanCommand.url(Urls.of(folder));
       ScanCommand command = target.withColumns(columns.names());
       Duration timeout = settings.planTimeout();
       try {
-        ScanPlan plan = Planning.plan(client, command, prune.orElse(null), timeout);
+        ScanPlan plan = Planning.plan(client, command, prefilter.orElse(null), timeout);
         if (columns.areOf(plan)
             && Planning.cameSince(client, target, plan, columns.missing(), timeout).isEmpty()) {
           planned.add(folder, plan);

@@ -103,16 +103,16 @@ final class Dataset {
    * Plans a scan.
    *
    * @param missing columns that are null because the dataset has none of that name
-   * @param prune SQL, or null; a hint, without which it is planned if the server refuses it
+   * @param prefilter SQL, or null; a hint, without which it is planned if the server refuses it
    * @param limit rows, or null
    * @param at the snapshot of an earlier plan, or null
    */
   ScanPlan plan(
-      List<String> columns, List<String> missing, String prune, Integer limit, String at) {
+      List<String> columns, List<String> missing, String prefilter, Integer limit, String at) {
     ScanCommand command = command(at == null ? snapshot : at).withColumns(columns);
     command = limit == null ? command : command.withLimit(limit);
     try {
-      ScanPlan plan = Planning.plan(client(), command, prune, settings.planTimeout());
+      ScanPlan plan = Planning.plan(client(), command, prefilter, settings.planTimeout());
       Optional<String> came =
           Planning.cameSince(client(), target, plan, missing, settings.planTimeout());
       if (came.isPresent()) {

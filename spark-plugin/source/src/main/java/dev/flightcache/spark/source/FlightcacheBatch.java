@@ -16,7 +16,7 @@ final class FlightcacheBatch implements Batch {
   private final ScanPlan plan;
   private final StructType required;
   private final FileMetadata metadata;
-  private final String prune;
+  private final String prefilter;
   private final Integer limit;
   private final boolean caseSensitive;
 
@@ -25,14 +25,14 @@ final class FlightcacheBatch implements Batch {
       ScanPlan plan,
       StructType required,
       FileMetadata metadata,
-      String prune,
+      String prefilter,
       Integer limit,
       boolean caseSensitive) {
     this.dataset = dataset;
     this.plan = plan;
     this.required = required;
     this.metadata = metadata;
-    this.prune = prune;
+    this.prefilter = prefilter;
     this.limit = limit;
     this.caseSensitive = caseSensitive;
   }
@@ -63,13 +63,13 @@ final class FlightcacheBatch implements Batch {
     return dataset.equals(that.dataset)
         && plan.snapshot().equals(that.plan.snapshot())
         && required.equals(that.required)
-        && Objects.equals(prune, that.prune)
+        && Objects.equals(prefilter, that.prefilter)
         && Objects.equals(limit, that.limit)
         && caseSensitive == that.caseSensitive;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(dataset, plan.snapshot(), required, prune, limit);
+    return Objects.hash(dataset, plan.snapshot(), required, prefilter, limit);
   }
 }

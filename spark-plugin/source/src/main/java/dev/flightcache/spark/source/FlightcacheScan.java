@@ -42,7 +42,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
   private final Integer limit;
   private final boolean caseSensitive;
 
-  private String prune;
+  private String prefilter;
   private ScanPlan plan;
 
   FlightcacheScan(
@@ -62,7 +62,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
     this.missing = new ArrayList<>(List.of(metadata.data().fieldNames()));
     missing.removeIf(
         name -> VectorTypes.find(dataset.fields(), name, caseSensitive).isPresent());
-    this.prune = PredicateText.prune(predicates, schema, dataset.fields()).orElse(null);
+    this.prefilter = PredicateText.prune(predicates, schema, dataset.fields()).orElse(null);
   }
 
   /** What to ask for: a column that the dataset lacks is null, as with files that lack it. */
@@ -84,7 +84,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   private synchronized ScanPlan plan() {
     if (plan == null) {
-      plan = dataset.plan(columns, missing, prune, limit, null);
+      plan = dataset.plan(columns, missing, prefilter, limit, null);
     }
     return plan;
   }
@@ -96,7 +96,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   @Override
   public synchronized String description() {
-    String text = prune == null ? "" : " prefilter=" + prune;
+    String text = prefilter == null ? "" : " prefilter=" + prefilter;
     String shown =
         text.length() > SHOWN_CHARACTERS ? text.substring(0, SHOWN_CHARACTERS) + "..." : text;
     return "flightcache " + dataset + shown + (limit == null ? "" : " limit=" + limit);
@@ -109,7 +109,7 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
 
   @Override
   public synchronized Batch toBatch() {
-    return new FlightcacheBatch(dataset, plan(), required, metadata, prune, limit, caseSensitive);
+    return new FlightcacheBatch(dataset, plan(), required, metadata, prefilter, limit, caseSensitive);
   }
 
   /** Stored bytes, not decoded ones, so that joins are chosen as over the files. */
@@ -143,12 +143,12 @@ final class FlightcacheScan implements SupportsReportStatistics, SupportsRuntime
     List<Predicate> all = new ArrayList<>(predicates);
     all.addAll(List.of(needed));
     String narrower = PredicateText.prune(all, schema, dataset.fields()).orElse(null);
-    if (narrower == null || narrower.equals(prune)) {
+    if (narrower == null || narrower.equals(prefilter)) {
       return;
     }
     try {
       plan = dataset.plan(columns, missing, narrower, limit, plan().snapshot());
-      prune = narrower;
+      prefilter = narrower;
     } catch (UncheckedIOException error) {
       LOG.warn("{} is not narrowed for a join: {}", dataset, error.getMessage());
     }
